@@ -1,0 +1,58 @@
+"""Every error that mtspam raises on purpose.
+
+::
+
+    MtspamError
+    ├── ConfigError     a setting is unknown, out of range or contradictory (also ValueError)
+    ├── DataError       an input file is missing, unreadable or malformed   (also ValueError)
+    ├── ModelError      the model cannot do what was asked
+    │   ├── NotFittedError
+    │   └── SnapshotError   a snapshot is torn, foreign or newer than this program
+    ├── JournalError    the journal cannot be read or written
+    └── ProtocolError   a peer broke a protocol
+
+Hostile mail is no error: it becomes defects of a message, and the verdict is still given.
+"""
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "JournalError",
+    "ModelError",
+    "MtspamError",
+    "NotFittedError",
+    "ProtocolError",
+    "SnapshotError",
+]
+
+
+class MtspamError(Exception):
+    """Base of every error raised on purpose; its text is fit to be shown to a user."""
+
+
+class ConfigError(MtspamError, ValueError):
+    """A setting is unknown, out of range or contradicts another."""
+
+
+class DataError(MtspamError, ValueError):
+    """An input is missing, unreadable or malformed; the text names file and line."""
+
+
+class ModelError(MtspamError):
+    """The model cannot do what was asked of it."""
+
+
+class NotFittedError(ModelError):
+    """The model has seen no label and has no starter to lean on."""
+
+
+class SnapshotError(ModelError):
+    """A snapshot is torn, foreign or of a newer format; rebuild it from the journal."""
+
+
+class JournalError(MtspamError):
+    """The journal cannot be opened, read or written."""
+
+
+class ProtocolError(MtspamError):
+    """A peer sent what its protocol does not allow."""
