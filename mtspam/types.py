@@ -1,0 +1,59 @@
+"""Words that every room shares: labels, verdicts, keys and the hashed example."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["NOBODY", "Example", "GroupKey", "Label", "LabelKind", "UserKey", "Verdict"]
+
+UserKey = NewType("UserKey", bytes)
+GroupKey = NewType("GroupKey", bytes)
+
+NOBODY = b""
+"""The key of no user and of no group: its labels move the shared level alone."""
+
+
+class Label(StrEnum):
+    """What somebody says about a message."""
+
+    HAM = "ham"
+    SPAM = "spam"
+    PHISHING = "phishing"
+    BULK = "bulk"
+
+
+class LabelKind(StrEnum):
+    """A question about a message that has a yes or no answer; spam is the main one.
+
+    *ham* and *spam* answer `SPAM` with no and yes, *phishing* answers both `SPAM` and `PHISHING`
+    with yes, *bulk* answers `BULK` alone: whether a newsletter is spam is its reader's business.
+    """
+
+    SPAM = "spam"
+    PHISHING = "phishing"
+    BULK = "bulk"
+
+
+class Verdict(StrEnum):
+    """What the filter says about a message."""
+
+    HAM = "ham"
+    UNSURE = "unsure"
+    SPAM = "spam"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A message as the learner sees it: one set of feature hashes for each view.
+
+    Parameters
+    ----------
+    views
+        For each view, in the order of the extractor that made them, the distinct 32-bit hashes in
+        rising order, shape ``(n_features,)``, C-contiguous. A view may be empty.
+    """
+
+    views: tuple[NDArray[np.uint32], ...]
