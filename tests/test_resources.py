@@ -13,7 +13,12 @@ from mtspam.resources import data_path
 
 PACKAGE = Path(mtspam.__file__).parent
 
-CODE = "import sys; from mtspam.resources import data_path; print(data_path(sys.argv[1]))"
+CODE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from mtspam.resources import data_path
+print(data_path(sys.argv[2]))
+"""
 
 
 @pytest.fixture
@@ -28,13 +33,7 @@ def installed(tmp_path):
 
 def found(site, name):
     return subprocess.run(
-        [
-            sys.executable,
-            "-I",
-            "-c",
-            f"import sys; sys.path.insert(0, {str(site)!r}); {CODE}",
-            name,
-        ],
+        [sys.executable, "-I", "-c", CODE, site, name],
         capture_output=True,
         text=True,
         check=False,
