@@ -18,9 +18,7 @@ __all__ = [
     "Interval",
     "Roc",
     "bootstrap_interval",
-    "calibration_error",
     "errors_at",
-    "logloss",
     "one_minus_roca_percent",
     "roc",
     "roca",
@@ -155,7 +153,7 @@ def roc(is_spam: ArrayLike, scores: ArrayLike) -> Roc:
     >>> roc([False, True, False, True], [-2.0, 0.5, 0.5, 3.0]).n_ham_wrong.tolist()
     [2, 1, 0, 0]
     """
-    truth, values = _checked(is_spam, scores, "scores")
+    truth, values = _checked(is_spam, scores)
     order = np.argsort(values, kind="stable")
     truth = np.ascontiguousarray(truth[order])
     values = np.ascontiguousarray(values[order])
@@ -283,7 +281,7 @@ def errors_at(is_spam: ArrayLike, scores: ArrayLike, threshold: float = 0.0) -> 
     >>> errors_at([False, True, False, True], [-2.0, 0.0, 0.5, 3.0])
     Errors(n_ham=2, n_spam=2, n_ham_wrong=1, n_spam_wrong=1)
     """
-    truth, values = _checked(is_spam, scores, "scores")
+    truth, values = _checked(is_spam, scores)
     called = values > threshold
     n_spam = int(np.count_nonzero(truth))
     n_caught = int(np.count_nonzero(called & truth))
@@ -320,72 +318,6 @@ def sm_percent_at_hm(curve: Roc, hm_percent: float) -> float:
     return _percent(int(curve.n_spam_wrong[first]), curve.n_spam)
 
 
-def logloss(is_spam: ArrayLike, probability: ArrayLike) -> float:
-    """Return the mean of ``−log p(truth)`` in nats; 0.693 is a coin.
-
-    Parameters
-    ----------
-    is_spam
-        The truth, shape ``(n,)``, booleans.
-    probability
-        Of spam, shape ``(n,)``, from 0 to 1. Certainty counts as one float rounding short of it,
-        so that a single error costs 36 nats and not infinity.
-
-    Raises
-    ------
-    DataError
-        If the shapes differ or a probability is not from 0 to 1.
-
-    Examples
-    --------
-    >>> round(logloss([True, False], [0.5, 0.5]), 3)
-    0.693
-    """
-    truth, values = _checked_probability(is_spam, probability)
-    if not truth.size:
-        return math.nan
-    rounding = float(np.finfo(np.float64).eps)
-    given = np.where(truth, values, 1.0 - values)
-    return float(-np.mean(np.log(np.maximum(given, rounding))))
-
-
-def calibration_error(is_spam: ArrayLike, probability: ArrayLike, *, n_bins: int = 15) -> float:
-    """Return the expected calibration error: how far stated probabilities are from frequencies.
-
-    ``Σ_b (n_b / n) |mean probability in b − share of spam in b|`` over bins of equal width.
-
-    Parameters
-    ----------
-    is_spam, probability
-        As for `logloss`.
-    n_bins
-        Number of bins; the paper's default.
-
-    Raises
-    ------
-    DataError
-        If the shapes differ, a probability is not from 0 to 1, or there is no bin.
-
-    References
-    ----------
-    Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", 2017, eq. 3. There
-    the confidence in the class chosen is binned; here the probability of spam.
-
-    Examples
-    --------
-    >>> calibration_error([True, False, False, False], [0.25, 0.25, 0.25, 0.25])
-    0.0
-    """
-    truth, values = _checked_probability(is_spam, probability)
-    if n_bins < 1:
-        raise DataError(f"a calibration error needs at least 1 bin, got {n_bins}")
-    if not truth.size:
-        return math.nan
-    bins = np.minimum((values * n_bins).astype(np.int64), n_bins - 1)
-    surplus = np.bincount(bins, weights=values - truth, minlength=n_bins)
-    return float(np.sum(np.abs(surplus)) / truth.size)
-
-
 def _area_above(curve: Roc, counts: NDArray[np.int64]) -> float:
     twice, n_ham, n_spam = twice_area(curve.cuts, curve.is_spam, counts)
     whole = 2 * n_ham * n_spam
@@ -397,26 +329,15 @@ def _percent(part: int, whole: int) -> float:
 
 
 def _checked(
-    is_spam: ArrayLike, values: ArrayLike, name: str
+    is_spam: ArrayLike, scores: ArrayLike
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     truth = np.asarray(is_spam, dtype=np.bool_)
-    numbers = np.asarray(values, dtype=np.float64)
-    if truth.ndim != 1 or truth.shape != numbers.shape:
+    values = np.asarray(scores, dtype=np.float64)
+    if truth.ndim != 1 or truth.shape != values.shape:
         raise DataError(
-            f"truth and {name} must be lists of one length, got shapes {truth.shape} and"
-            f" {numbers.shape}"
+            f"truth and scores must be lists of one length, got shapes {truth.shape} and"
+            f" {values.shape}"
         )
-    if np.isnan(numbers).any():
-        raise DataError(f"{name} must be numbers, got NaN at {int(np.argmax(np.isnan(numbers)))}")
-    return truth, numbers
-
-
-def _checked_probability(
-    is_spam: ArrayLike, probability: ArrayLike
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    truth, values = _checked(is_spam, probability, "probabilities")
-    if values.size and not (values.min() >= 0.0 and values.max() <= 1.0):
-        raise DataError(
-            f"a probability lies from 0 to 1, got {float(values.min())} to {float(values.max())}"
-        )
+    if np.isnan(values).any():
+        raise DataError(f"a score must be a number, got NaN at {int(np.argmax(np.isnan(values)))}")
     return truth, values

@@ -12,9 +12,7 @@ from mtspam.metrics.binary import (
     Errors,
     Interval,
     bootstrap_interval,
-    calibration_error,
     errors_at,
-    logloss,
     one_minus_roca_percent,
     roc,
     roca,
@@ -136,23 +134,6 @@ def test_sm_at_hm_never_parts_ties():
     assert sm_percent_at_hm(curve, 1.0) == 100 * 1 / 2
 
 
-def test_logloss():
-    expected = -(math.log(0.9) + math.log(1 - 0.2)) / 2
-    assert logloss([True, False], [0.9, 0.2]) == pytest.approx(expected)
-    assert logloss([True], [0.0]) == pytest.approx(52 * math.log(2))
-    assert logloss([True, False], [1.0, 0.0]) == 0
-    assert math.isnan(logloss([], []))
-
-
-def test_calibration_error():
-    # Bins of 0.1: [0.2, 0.3) says .25 where half is spam; the last says 1 and is right.
-    is_spam = [True, False, True, True]
-    assert calibration_error(is_spam, [0.25, 0.25, 1.0, 1.0], n_bins=10) == pytest.approx(
-        2 / 4 * abs(0.25 - 1 / 2)
-    )
-    assert math.isnan(calibration_error([], []))
-
-
 def test_bootstrap_covers_and_repeats():
     is_spam, scores = _random(400, 3)
     curve = roc(is_spam, scores)
@@ -182,9 +163,6 @@ def test_a_perfect_filter_has_no_width():
         lambda: roc([[True]], [[1.0]]),
         lambda: roc([True, False], [1.0, math.nan]),
         lambda: errors_at([True], [math.nan]),
-        lambda: logloss([True], [1.5]),
-        lambda: calibration_error([True], [-0.1]),
-        lambda: calibration_error([True], [0.1], n_bins=0),
         lambda: bootstrap_interval(roc([True, False], [1, 0]), n_resamples=0),
         lambda: bootstrap_interval(roc([True, False], [1, 0]), level=1.0),
     ],
