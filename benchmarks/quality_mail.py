@@ -99,7 +99,8 @@ def _mail_rows(task: MailTask, choice: Choice) -> list[Row]:
         rows.append(_run_candidate("mtspam", task, task, choice.seed))
     if choice.has_candidate and task.has_users:
         pooled = withhold_users(task)
-        rows.append(_run_candidate("mtspam, users withheld", pooled, task, choice.seed))
+        row = _run_candidate("mtspam, users withheld", pooled, task, choice.seed)
+        rows.append({**row, "levels": None})
     if choice.has_peers and task.has_peers:
         for peer in MAIL_PEERS:
             if peer.needs_users and not task.has_users:
@@ -193,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     if options.write_docs:
-        write_docs()
+        write_docs(options.size)
     return 0
 
 

@@ -1,6 +1,7 @@
 """Tables of results: on the terminal, and `docs/benchmarks.md` for readers.
 
-``python benchmarks/report.py`` writes the document from the JSON files of the last runs.
+``python benchmarks/report.py [SIZE]`` writes the document from the JSON files of the last runs
+at that size (default full).
 """
 
 import sys
@@ -51,7 +52,8 @@ def _mail_cells(record: _Record) -> Iterator[tuple[str, ...]]:
         levels = row.get("levels")
         for level, figures in levels.items() if isinstance(levels, dict) else ():
             lost = _cell(figures.get("one_minus_roca_percent"), 3)
-            yield (f"{row['filter']}, level {level}", "all", "", lost, "", "", "", "")
+            if level != "blend":
+                yield (f"{row['filter']}, {level} alone", "all", "", lost, "", "", "", "")
 
 
 def _vector_cells(record: _Record) -> Iterator[tuple[str, ...]]:
@@ -107,7 +109,8 @@ def _markdown(record: _Record) -> Iterator[str]:
     head, cells = _table(record)
     yield f"### {record['title']}\n"
     size = "" if record["size"] == "full" else f" Size {record['size']}: not for conclusions."
-    yield f"{record['split']}. Seed {record['seed']}.{size}\n"
+    split = str(record["split"])
+    yield f"{split[:1].upper()}{split[1:]}. Seed {record['seed']}.{size}\n"
     yield f"| {' | '.join(head)} |"
     n_names = 2 if record["form"] != "vectors" else 1
     yield f"|{'---|' * n_names}{'---:|' * (len(head) - n_names)}"
@@ -119,7 +122,7 @@ def _markdown(record: _Record) -> Iterator[str]:
 def _conditions(records: Sequence[_Record]) -> Iterator[str]:
     """Say once what all records share: the rule of the figures, versions, processor."""
     for rule in sorted({str(record["metric"]) for record in records}):
-        yield f"- {rule}."
+        yield f"- {rule[:1].upper()}{rule[1:]}."
     for record in records[:1]:
         found = record["versions"]
         known = found.items() if isinstance(found, dict) else ()
@@ -129,13 +132,13 @@ def _conditions(records: Sequence[_Record]) -> Iterator[str]:
     yield f"- Commit: {', '.join(commits)}.\n"
 
 
-def write_docs() -> Path:
-    """Write `docs/benchmarks.md` from the results at hand and return where it is."""
+def write_docs(size: str = "full") -> Path:
+    """Write `docs/benchmarks.md` from the results of a size and return where it is."""
     from peers import MAIL_PEERS
 
     lines = [_INTRODUCTION]
     for benchmark, title in (("quality_mail", "Quality on mail"), ("speed_mail", "Speed on mail")):
-        records = read_results(benchmark)
+        records = read_results(benchmark, size)
         if not records:
             continue
         lines += [f"## {title}\n", *_conditions(records)]
@@ -149,4 +152,4 @@ def write_docs() -> Path:
 
 
 if __name__ == "__main__":
-    print(write_docs())
+    print(write_docs(*sys.argv[1:2]))

@@ -1,4 +1,4 @@
-"""Results as small JSON files, one a task, with what is needed to repeat them."""
+"""Results as small JSON files, one a task and size, with what is needed to repeat them."""
 
 import importlib.metadata
 import json
@@ -57,8 +57,11 @@ def cpu_name() -> str:
 
 
 def write_result(benchmark: str, name: str, record: Mapping[str, object]) -> Path:
-    """Write one task's record, with versions and commit, and return where it is."""
-    folder = RESULTS / benchmark
+    """Write one task's record, with versions and commit, and return where it is.
+
+    Sizes are kept apart, so that a quick run never mixes with the figures of a full one.
+    """
+    folder = RESULTS / benchmark / str(record["size"])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     full = {**record, "commit": _commit(), "versions": versions(), "cpu": cpu_name()}
@@ -66,8 +69,8 @@ def write_result(benchmark: str, name: str, record: Mapping[str, object]) -> Pat
     return path
 
 
-def read_results(benchmark: str) -> list[dict[str, object]]:
-    """Read all records of a benchmark, sorted by the order in which they were measured."""
-    paths = sorted((RESULTS / benchmark).glob("*.json"))
+def read_results(benchmark: str, size: str) -> list[dict[str, object]]:
+    """Read all records of a benchmark at a size, in the order in which they are measured."""
+    paths = sorted((RESULTS / benchmark / size).glob("*.json"))
     records: list[dict[str, object]] = [json.loads(path.read_text("utf-8")) for path in paths]
     return sorted(records, key=lambda record: (int(str(record.get("place", 0))), str(record)))

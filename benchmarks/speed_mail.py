@@ -263,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write_result(BENCHMARK, str(record["corpus"]).replace(" ", "-"), record)
     print_speed(record)
     if options.write_docs:
-        write_docs()
+        write_docs(options.size)
     return 0
 
 

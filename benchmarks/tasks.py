@@ -12,7 +12,7 @@ from streams import MailTask, Message, VectorTask, flip_feedback, thin
 __all__ = ["NOISE_SHARES", "SIZES", "Plan", "tasks"]
 
 NOISE_SHARES = (0.05, 0.10, 0.20)
-SIZES: dict[str, int | None] = {"tiny": 200, "small": 1500, "full": None}
+SIZES: dict[str, int | None] = {"tiny": 100, "small": 1500, "full": None}
 """For each size the most messages of a corpus; thinned evenly, so that the mix stays."""
 
 _FEEDBACK = "one pass, immediate feedback"
@@ -66,7 +66,7 @@ def _delayed(stream: tuple[Message, ...], corpus: str) -> MailTask:
 def _partial(stream: tuple[Message, ...], corpus: str, silent: set[str]) -> MailTask:
     return MailTask(
         name=f"{corpus}.some-users-silent",
-        title=f"{corpus}, {len(silent)} users never give feedback",
+        title=f"{corpus}, {len(silent)} of the users never give feedback",
         rule="one pass; immediate feedback by the others; the part *silent* is the mail of "
         "the silent users",
         stream=tuple(
