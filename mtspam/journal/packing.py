@@ -1,0 +1,131 @@
+"""Examples as bytes and back: what the journal stores of a message. Nothing here does I/O."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtspam.errors import DataError, JournalError
+from mtspam.kernels import packing as kernels
+from mtspam.types import Example
+
+__all__ = ["pack_example", "unpack_example", "unpack_many"]
+
+_MAX_VIEWS = 255
+
+
+def pack_example(example: Example) -> bytes:
+    """Pack an example into about three bytes a hash.
+
+    Parameters
+    ----------
+    example
+        At most 255 views, each distinct and in rising order.
+
+    Returns
+    -------
+    bytes
+        The same for the same example, on every machine.
+
+    Raises
+    ------
+    DataError
+        If a view is of another type or shape, or not distinct and rising.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> example = Example((np.array([3, 70_000], dtype=np.uint32),))
+    >>> unpack_example(pack_example(example)).views[0].tolist()
+    [3, 70000]
+    """
+    views = example.views
+    if len(views) > _MAX_VIEWS:
+        raise DataError(f"an example has {len(views)} views; at most {_MAX_VIEWS} can be stored")
+    for place, view in enumerate(views):
+        if view.dtype != np.uint32 or view.ndim != 1:
+            raise DataError(
+                f"view {place} of an example is {view.dtype} of shape {view.shape}; "
+                "it must be uint32 of one dimension"
+            )
+    bounds = np.zeros(len(views) + 1, dtype=np.int64)
+    np.cumsum([view.size for view in views], out=bounds[1:])
+    hashes = np.concatenate(views) if views else np.empty(0, dtype=np.uint32)
+    # A hash takes at most four bytes and its part of a control byte; a view may begin one more.
+    room = kernels.HEAD_BYTES + 5 * (len(views) + hashes.size)
+    out = np.empty(room, dtype=np.uint8)
+    size = kernels.pack_views(hashes, bounds, out)
+    if size < 0:
+        place = int(np.searchsorted(bounds, -1 - size, side="right")) - 1
+        raise DataError(
+            f"view {place} of an example is not distinct and rising at its hash number "
+            f"{-1 - size - bounds[place]}"
+        )
+    return out[:size].tobytes()
+
+
+def unpack_example(packed: bytes) -> Example:
+    """Unpack what `pack_example` made.
+
+    Parameters
+    ----------
+    packed
+        Any bytes.
+
+    Raises
+    ------
+    JournalError
+        If `packed` is torn, changed, or of a newer format.
+    """
+    features, offsets = unpack_many([packed])
+    return Example(tuple(features[start:end] for start, end in pairwise(offsets[0].tolist())))
+
+
+def unpack_many(packed: Sequence[bytes]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Unpack many examples of equally many views into two arrays.
+
+    Parameters
+    ----------
+    packed
+        What `pack_example` made, or any bytes.
+
+    Returns
+    -------
+    features
+        All hashes, example after example and view after view, shape ``(n_features,)``.
+    offsets
+        Where each view begins and ends in `features`, shape ``(n, n_views + 1)``: view *v* of
+        example *i* is ``features[offsets[i, v]:offsets[i, v + 1]]``. Of no examples at all the
+        number of views is unknown and the shape is ``(0, 1)``.
+
+    Raises
+    ------
+    JournalError
+        If one is torn, changed, of a newer format, or has another number of views than the first.
+    """
+    n_views = packed[0][1] if packed and len(packed[0]) > 1 else 0
+    offsets = np.zeros((len(packed), n_views + 1), dtype=np.int64)
+    bounds = np.zeros(len(packed) + 1, dtype=np.int64)
+    np.cumsum([len(one) for one in packed], out=bounds[1:])
+    data = np.frombuffer(b"".join([*packed, bytes(kernels.PAD_BYTES)]), dtype=np.uint8)
+    state, place = kernels.count_features(data, bounds, n_views, offsets)
+    if state != kernels.GOOD:
+        raise JournalError(_complaint(state, place, packed, n_views))
+    features = np.empty(offsets[-1, -1] if packed else 0, dtype=np.uint32)
+    state, place = kernels.unpack_views(data, bounds, offsets, features)
+    if state != kernels.GOOD:
+        raise JournalError(_complaint(state, place, packed, n_views))
+    return features, offsets
+
+
+def _complaint(state: int, place: int, packed: Sequence[bytes], n_views: int) -> str:
+    name = f"the stored example {place + 1} of {len(packed)}"
+    if state == kernels.NEWER:
+        return (
+            f"{name} has format {packed[place][0]}, this program knows {kernels.VERSION}: "
+            "it is damaged or from a newer mtspam"
+        )
+    if state == kernels.MIXED:
+        return f"{name} has {packed[place][1]} views where the first has {n_views}"
+    return f"{name} is torn or damaged ({len(packed[place])} bytes)"
