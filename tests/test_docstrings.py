@@ -36,6 +36,8 @@ def bound(body):
             names.add(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names.update(alias.asname or alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.If):  # names that a type checker sees and others get later
+            names.update(bound(node.body), bound(node.orelse))
         else:
             names.update(
                 inner.id

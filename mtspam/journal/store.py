@@ -1,0 +1,370 @@
+"""The journal: an append-only record of every accepted label, of which the model is a fold."""
+
+import logging
+import time as clock
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import sqlalchemy as sa
+
+from mtspam.errors import DataError, JournalError
+from mtspam.journal import engine as driver
+from mtspam.journal import reading, writing
+from mtspam.journal.events import (
+    DIGEST_BYTES,
+    Appended,
+    Counts,
+    EventBatch,
+    LabelEvent,
+    StoredEvent,
+    UserSummary,
+)
+from mtspam.journal.packing import pack_example
+from mtspam.journal.schema import events
+from mtspam.types import NOBODY, LabelKind, UserKey
+
+__all__ = ["Journal"]
+
+_log = logging.getLogger(__name__)
+
+
+class Journal:
+    """Labels in the order in which they were given; get one from `Journal.open`.
+
+    One process may write while others read; each sees the journal as it was when its query began.
+    Open it after a fork, never before. Use it as a context manager, or call `close`.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> from mtspam.types import Example, GroupKey
+    >>> label = LabelEvent(
+    ...     time=1_700_000_000, user=UserKey(b"u" * 16), group=GroupKey(b""), kind=LabelKind.SPAM,
+    ...     value=1, weight=1.0, digest=b"d" * 16, source="cli",
+    ...     example=Example((np.array([1, 2], dtype=np.uint32),)))
+    >>> with tempfile.TemporaryDirectory() as state, Journal.open(f"{state}/journal.sqlite") as j:
+    ...     j.append([label]).n_new, j.append([label]).n_same, j.head()
+    (1, 1, 1)
+    """
+
+    def __init__(self, engine: sa.Engine, path: Path, *, read_only: bool) -> None:
+        self._engine = engine
+        self._path = path
+        self._read_only = read_only
+        self._is_closed = False
+
+    @classmethod
+    def open(cls, path_or_url: str | Path, *, read_only: bool = False) -> Self:
+        """Open a journal, and make an empty one if there is none.
+
+        Parameters
+        ----------
+        path_or_url
+            A file, or ``sqlite:///FILE``.
+        read_only
+            Refuse to write, and do not make what is missing.
+
+        Raises
+        ------
+        JournalError
+            If it is missing, torn, no journal, of a newer schema, or cannot be opened so.
+        """
+        path = _path_of(path_or_url)
+        with driver.complaints(path):
+            if not read_only and not path.exists():
+                driver.create(path)
+            engine = driver.open_engine(path, read_only=read_only)
+        return cls(engine, path, read_only=read_only)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Empty the write-ahead log into the file and let go of it. Closing twice is harmless."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if not self._read_only:
+            # Every label is safe in the log already; the next who opens the journal empties it.
+            with suppress(JournalError), driver.complaints(self._path):
+                driver.checkpoint(self._engine)
+        self._engine.dispose()
+
+    @property
+    def identity(self) -> str:
+        """A random name given when the journal was made: says whether a snapshot is of this one.
+
+        Raises
+        ------
+        JournalError
+            If the journal cannot be read.
+        """
+        with self._reading() as connection:
+            return reading.identity(connection)
+
+    def append(self, labels: Sequence[LabelEvent]) -> Appended:
+        """Add labels, all or none; when this returns they are on the disk.
+
+        A label that stands already (same user, digest, kind and value) adds nothing; a contrary
+        one replaces it.
+
+        Raises
+        ------
+        DataError
+            If an example is not distinct and rising.
+        JournalError
+            If the journal cannot be written to; then it is as it was.
+        """
+        packed = [pack_example(label.example) for label in labels]
+        with self._writing() as connection:
+            return writing.append(connection, labels, packed)
+
+    def unlabel(
+        self,
+        user: UserKey,
+        digest: bytes,
+        kinds: Collection[LabelKind] | None = None,
+        *,
+        time: int | None = None,
+        source: str = "",
+    ) -> int:
+        """Take back what `user` said about a message, and return how many labels that were.
+
+        Parameters
+        ----------
+        user, digest
+            Whose labels, about what.
+        kinds
+            The questions whose answers to take back; all when not given.
+        time
+            When, in seconds since 1970; now when not given.
+        source
+            Where this came from.
+
+        Raises
+        ------
+        JournalError
+            If the journal cannot be written to; then it is as it was.
+        """
+        mine = sa.and_(events.c.digest == digest, events.c.user == user)
+        if kinds is not None:
+            mine &= events.c.kind.in_([kind.value for kind in kinds])
+        with self._writing() as connection:
+            return writing.unlabel(connection, mine, _time(time), source)
+
+    def unlabel_everywhere(
+        self, digest: bytes, *, time: int | None = None, source: str = ""
+    ) -> int:
+        """Take back what anybody said about a message, and return how many labels that were.
+
+        Raises
+        ------
+        JournalError
+            If the journal cannot be written to; then it is as it was.
+        """
+        with self._writing() as connection:
+            which = events.c.digest == digest
+            return writing.unlabel(connection, which, _time(time), source)
+
+    def forget(self, user: UserKey, *, time: int | None = None) -> int:
+        """Delete every event of a user from the disk, and return how many those were.
+
+        What stays is an event that says only that somebody was forgotten. The file is written
+        anew, which takes about a second for a hundred thousand labels, and as much free space as
+        the file has. If that fails the events are gone, but traces may stay in unused parts of
+        the file: forget the user again, and it is tried again.
+
+        Parameters
+        ----------
+        user
+            Whose events.
+        time
+            When, in seconds since 1970; now when not given.
+
+        Raises
+        ------
+        DataError
+            If `user` is nobody's key.
+        JournalError
+            If the journal cannot be written to.
+        """
+        if user == NOBODY:
+            raise DataError("nobody's labels cannot be forgotten; unlabel them one by one")
+        with self._writing() as connection:
+            n_events = writing.forget(connection, user, _time(time))
+            is_due = writing.is_scrub_due(connection)
+        if is_due:
+            self._scrub()
+        return n_events
+
+    def _scrub(self) -> None:
+        with driver.complaints(self._path):
+            driver.vacuum(self._engine)
+        with self._writing() as connection:
+            writing.scrubbed(connection)
+        with driver.complaints(self._path):
+            if not driver.checkpoint(self._engine):
+                _log.warning("journal %s: a reader holds old pages until it ends", self._path)
+
+    def live(
+        self, *, after: int = 0, upto: int | None = None, batch_size: int = 512
+    ) -> Iterator[EventBatch]:
+        """Yield the labels that were live at a position, in the order of the journal.
+
+        All batches show the journal as it was when the first was read, whatever is added
+        meanwhile.
+
+        Parameters
+        ----------
+        after
+            Only events with a higher number.
+        upto
+            The position: only events up to this number, and of these the ones that no event up to
+            it had replaced or taken back. The head when not given.
+        batch_size
+            Labels in a batch, except perhaps the last.
+
+        Raises
+        ------
+        JournalError
+            If an event is damaged or the journal cannot be read.
+        """
+        with self._reading() as connection:
+            last = reading.head(connection) if upto is None else upto
+            yield from reading.batches(connection, after, last, batch_size)
+
+    def head(self) -> int:
+        """Return the number of the last event, 0 if there is none.
+
+        Raises
+        ------
+        JournalError
+            If the journal cannot be read.
+        """
+        with self._reading() as connection:
+            return reading.head(connection)
+
+    def is_intact(self, position: int) -> bool:
+        """Say whether the labels that were live at `position` are all live still.
+
+        If so, a model folded up to `position` needs only the events after it. If not, somebody
+        has changed their mind, taken a label back or been forgotten, and it must be folded anew.
+
+        Raises
+        ------
+        JournalError
+            If the journal cannot be read.
+        """
+        with self._reading() as connection:
+            return reading.is_intact(connection, position)
+
+    def counts(self) -> Counts:
+        """Return how much the journal holds.
+
+        Raises
+        ------
+        JournalError
+            If the journal cannot be read.
+        """
+        with self._reading() as connection:
+            return reading.count(connection)
+
+    def users(self) -> dict[UserKey, UserSummary]:
+        """Return what the journal holds of each user with a live label, by rising key.
+
+        Raises
+        ------
+        JournalError
+            If the journal cannot be read.
+        """
+        with self._reading() as connection:
+            return reading.summaries(connection)
+
+    def find(self, digest_prefix: str, *, limit: int = 100) -> list[StoredEvent]:
+        """Return the live labels of the messages whose digest begins so, in their order.
+
+        Parameters
+        ----------
+        digest_prefix
+            Hexadecimal digits, at most 32.
+        limit
+            At most this many labels.
+
+        Raises
+        ------
+        DataError
+            If the prefix is not hexadecimal or too long.
+        JournalError
+            If one is damaged or the journal cannot be read.
+        """
+        low, high = _digests_between(digest_prefix)
+        with self._reading() as connection:
+            return reading.find(connection, low, high, limit)
+
+    def check(self) -> int:
+        """Read the whole journal, live or not, and return the number of events if all is well.
+
+        Raises
+        ------
+        JournalError
+            At the first fault.
+        """
+        with self._reading() as connection:
+            fault = driver.integrity(connection)
+            if fault:
+                raise JournalError(f"it is damaged ({fault}); restore it from a backup")
+            return reading.audit(connection)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        with driver.complaints(self._path):
+            if self._is_closed:
+                raise JournalError("it was closed")
+            with self._engine.connect() as connection:
+                yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with driver.complaints(self._path):
+            if self._is_closed:
+                raise JournalError("it was closed")
+            if self._read_only:
+                raise JournalError("it was opened for reading only")
+            with self._engine.connect() as connection:
+                writing = connection.execution_options(**{driver.WRITING: True})
+                with writing.begin():
+                    yield writing
+
+
+def _path_of(path_or_url: str | Path) -> Path:
+    text = str(path_or_url)
+    if "://" not in text:
+        return Path(path_or_url)
+    scheme, _, rest = text.partition(":///")
+    if scheme != "sqlite" or not rest:
+        raise JournalError(f"journal {text}: only files and sqlite:///FILE are known")
+    return Path(rest)
+
+
+def _digests_between(prefix: str) -> tuple[bytes, bytes]:
+    if len(prefix) > 2 * DIGEST_BYTES or not set(prefix) <= set("0123456789abcdefABCDEF"):
+        raise DataError(
+            f"{prefix!r} is no digest; it must be at most {2 * DIGEST_BYTES} hexadecimal digits"
+        )
+    low, high = (bytes.fromhex(prefix.ljust(2 * DIGEST_BYTES, digit)) for digit in "0f")
+    return low, high
+
+
+def _time(time: int | None) -> int:
+    return int(clock.time()) if time is None else time

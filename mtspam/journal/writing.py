@@ -1,0 +1,177 @@
+"""What writers do to the tables, each inside a transaction of the caller. Nothing here commits."""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+
+from mtspam.journal.events import Appended, EventType, LabelEvent
+from mtspam.journal.reading import head
+from mtspam.journal.schema import CHECKED, LIVE, events, examples, meta, row_check
+from mtspam.types import NOBODY, UserKey
+
+__all__ = ["append", "forget", "is_scrub_due", "scrubbed", "standing_query", "unlabel"]
+
+_SCRUB = "scrub"
+_KEYS_A_QUERY = 200
+
+_Key = tuple[bytes, bytes, str]
+_NAMES = [column.name for column in CHECKED]
+_KEY = sa.tuple_(events.c.digest, events.c.user, events.c.kind)
+
+
+def append(
+    connection: sa.Connection, labels: Sequence[LabelEvent], packed: Sequence[bytes]
+) -> Appended:
+    """Add the labels that do not stand already; `packed` are their examples."""
+    keys: list[_Key] = [(label.digest, label.user, label.kind.value) for label in labels]
+    standing = _standing(connection, keys)
+    first = head(connection) + 1
+    rows: list[dict[str, Any]] = []
+    blobs: list[dict[str, Any]] = []
+    replaced: dict[int, int] = {}
+    for label, key, blob in zip(labels, keys, packed, strict=True):
+        seq = first + len(rows)
+        old = standing.get(key)
+        if old is not None:
+            if old[1] == label.value:
+                continue
+            replaced[old[0]] = seq
+        standing[key] = (seq, label.value)
+        rows.append(
+            _row(
+                (
+                    seq,
+                    EventType.LABEL.value,
+                    int(label.time),
+                    bytes(label.user),
+                    bytes(label.group),
+                    label.kind.value,
+                    int(label.value),
+                    float(label.weight),
+                    bytes(label.digest),
+                    label.source,
+                ),
+                blob,
+            )
+        )
+        blobs.append({"seq": seq, "packed": blob})
+    _supersede(connection, {seq: new for seq, new in replaced.items() if seq < first})
+    for old_seq, new_seq in replaced.items():
+        if old_seq >= first:
+            rows[old_seq - first]["superseded_by"] = new_seq
+    _insert(connection, events, rows)
+    _insert(connection, examples, blobs)
+    return Appended(
+        n_new=len(rows) - len(replaced),
+        n_same=len(labels) - len(rows),
+        n_changed=len(replaced),
+        first_seq=first,
+        last_seq=first + len(rows) - 1,
+    )
+
+
+def unlabel(
+    connection: sa.Connection, which: sa.ColumnElement[bool], time: int, source: str
+) -> int:
+    """Take back the live labels that `which` chooses, and return their number."""
+    found = connection.execute(
+        sa.select(*CHECKED).where(sa.text(LIVE), which).order_by(events.c.seq)
+    ).all()
+    first = head(connection) + 1
+    rows = [
+        _row(
+            (
+                seq,
+                EventType.UNLABEL.value,
+                time,
+                old.user,
+                old.group,
+                old.kind,
+                0,
+                0.0,
+                old.digest,
+                source,
+            )
+        )
+        for seq, old in enumerate(found, first)
+    ]
+    _supersede(connection, {old.seq: seq for seq, old in enumerate(found, first)})
+    _insert(connection, events, rows)
+    return len(rows)
+
+
+def forget(connection: sa.Connection, user: UserKey, time: int) -> int:
+    """Delete every event of `user` and return their number; the file still needs scrubbing."""
+    theirs = events.c.user == user
+    n_events, lowest = connection.execute(
+        sa.select(sa.func.count(), sa.func.min(events.c.seq)).where(theirs)
+    ).one()
+    if not n_events:
+        return 0
+    seq = head(connection) + 1
+    connection.execute(
+        examples.delete().where(examples.c.seq.in_(sa.select(events.c.seq).where(theirs)))
+    )
+    connection.execute(events.delete().where(theirs))
+    # The lowest number deleted says which older models hold something of the user.
+    tombstone = (seq, EventType.FORGET.value, time, NOBODY, NOBODY, "", lowest, 0.0, b"", "")
+    _insert(connection, events, [_row(tombstone)])
+    if not is_scrub_due(connection):
+        _insert(connection, meta, [{"name": _SCRUB, "value": "due"}])
+    return int(n_events)
+
+
+def is_scrub_due(connection: sa.Connection) -> bool:
+    """Say whether traces of deleted rows may be left in unused parts of the file."""
+    return connection.execute(sa.select(meta).where(meta.c.name == _SCRUB)).first() is not None
+
+
+def scrubbed(connection: sa.Connection) -> None:
+    """Note that no such traces are left."""
+    connection.execute(meta.delete().where(meta.c.name == _SCRUB))
+
+
+def standing_query(keys: Sequence[_Key]) -> sa.Select[bytes, bytes, str, int, int]:
+    """Return the query for digest, user, kind, number and value of the live labels of `keys`."""
+    return (
+        sa.select(events.c.digest, events.c.user, events.c.kind, events.c.seq, events.c.value)
+        .where(sa.text(LIVE))
+        # SQLite looks up a list of digests in the index, but for a list of keys it reads it all.
+        .where(events.c.digest.in_([digest for digest, _, _ in keys]))
+        .where(_KEY.in_(keys))
+    )
+
+
+def _standing(connection: sa.Connection, keys: Sequence[_Key]) -> dict[_Key, tuple[int, int]]:
+    """Return number and value of the live label of each key that has one."""
+    standing: dict[_Key, tuple[int, int]] = {}
+    rest = iter(dict.fromkeys(keys))
+    while chunk := list(islice(rest, _KEYS_A_QUERY)):
+        for digest, user, kind, seq, value in connection.execute(standing_query(chunk)):
+            standing[digest, user, kind] = (seq, value)
+    return standing
+
+
+def _row(values: tuple[Any, ...], packed: bytes = b"") -> dict[str, Any]:
+    return {
+        **dict(zip(_NAMES, values, strict=True)),
+        "row_check": row_check(values, packed),
+        "superseded_by": None,
+    }
+
+
+def _supersede(connection: sa.Connection, replaced: dict[int, int]) -> None:
+    if replaced:
+        connection.execute(
+            events.update()
+            .where(events.c.seq == sa.bindparam("old"))
+            .values(superseded_by=sa.bindparam("new")),
+            [{"old": old, "new": new} for old, new in replaced.items()],
+        )
+
+
+def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(table.insert(), rows)
