@@ -106,7 +106,7 @@ def _blank() -> bytes:
         raw.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         image = raw.serialize()
     # Bytes 18 and 19 of the file format say "write-ahead log". Switching it on in the finished
-    # file would need it for oneself, and fail when two processes open it for the first time.
+    # file would need the file for oneself, and fail when two processes open it at once.
     return image[:18] + b"\2\2" + image[20:]
 
 
@@ -155,9 +155,8 @@ def _engine(path: Path, mode: str) -> sa.Engine:
         )
         try:
             if mode == "mode=rw":
-                # In this mode the log is synced at each commit: an answered label survives power
-                # loss. Deleted rows are overwritten.
-                raw.execute("PRAGMA journal_mode = wal")
+                # The log is synced at each commit: an answered label survives power loss. Deleted
+                # rows are overwritten.
                 raw.execute("PRAGMA synchronous = full")
                 raw.execute("PRAGMA secure_delete = on")
                 raw.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")

@@ -82,13 +82,17 @@ def unpack_example(packed: bytes) -> Example:
     return Example(tuple(features[start:end] for start, end in pairwise(offsets[0].tolist())))
 
 
-def unpack_many(packed: Sequence[bytes]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+def unpack_many(
+    packed: Sequence[bytes], seqs: Sequence[int] | NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Unpack many examples of equally many views into two arrays.
 
     Parameters
     ----------
     packed
         What `pack_example` made, or any bytes.
+    seqs
+        The numbers of their events, for the error to name.
 
     Returns
     -------
@@ -111,21 +115,27 @@ def unpack_many(packed: Sequence[bytes]) -> tuple[NDArray[np.uint32], NDArray[np
     data = np.frombuffer(b"".join([*packed, bytes(kernels.PAD_BYTES)]), dtype=np.uint8)
     state, place = kernels.count_features(data, bounds, n_views, offsets)
     if state != kernels.GOOD:
-        raise JournalError(_complaint(state, place, packed, n_views))
+        raise JournalError(_complaint(state, place, packed, seqs))
     features = np.empty(offsets[-1, -1] if packed else 0, dtype=np.uint32)
     state, place = kernels.unpack_views(data, bounds, offsets, features)
     if state != kernels.GOOD:
-        raise JournalError(_complaint(state, place, packed, n_views))
+        raise JournalError(_complaint(state, place, packed, seqs))
     return features, offsets
 
 
-def _complaint(state: int, place: int, packed: Sequence[bytes], n_views: int) -> str:
-    name = f"the stored example {place + 1} of {len(packed)}"
+def _complaint(
+    state: int,
+    place: int,
+    packed: Sequence[bytes],
+    seqs: Sequence[int] | NDArray[np.int64] | None,
+) -> str:
+    one = packed[place]
+    name = f"{place + 1} of {len(packed)}" if seqs is None else f"of event {seqs[place]}"
     if state == kernels.NEWER:
         return (
-            f"{name} has format {packed[place][0]}, this program knows {kernels.VERSION}: "
-            "it is damaged or from a newer mtspam"
+            f"the example {name} has format {one[0]}, this program knows {kernels.VERSION}: it is "
+            "damaged or from a newer mtspam"
         )
     if state == kernels.MIXED:
-        return f"{name} has {packed[place][1]} views where the first has {n_views}"
-    return f"{name} is torn or damaged ({len(packed[place])} bytes)"
+        return f"the example {name} has {one[1]} views where the first has {packed[0][1]}"
+    return f"the example {name} is torn or damaged ({len(one)} bytes)"

@@ -208,13 +208,13 @@ def audit(connection: sa.Connection) -> int:
     n_events = 0
     for rows in connection.execute(_ALL_ROWS).partitions(_AUDIT_ROWS):
         n_events += len(rows)
-        by_n_views: dict[bytes, list[bytes]] = defaultdict(list)
+        by_n_views: dict[bytes, dict[int, bytes]] = defaultdict(dict)
         for row in rows:
             _insist(row)
             if row.event == EventType.LABEL.value:
-                by_n_views[row.packed[1:2]].append(row.packed)
+                by_n_views[row.packed[1:2]][row.seq] = row.packed
         for packed in by_n_views.values():
-            unpack_many(packed)
+            unpack_many(list(packed.values()), list(packed))
     for query, fault in ((_ASTRAY, "is superseded by no event"), (_ORPHANS, "has no label")):
         found = connection.execute(query).scalar()
         if found is not None:

@@ -32,10 +32,9 @@ def test_unpacking_undoes_packing(lists):
 def test_any_bytes_are_an_example_or_refused(junk):
     try:
         example = unpack_example(junk)
-    except JournalError as error:
-        assert "\n" not in str(error)
-    else:
-        assert pack_example(example) == junk
+    except JournalError:
+        return
+    assert pack_example(example) == junk
 
 
 def test_many_are_columns():

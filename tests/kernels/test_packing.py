@@ -104,7 +104,7 @@ def test_any_bytes_are_refused_or_are_what_the_twin_reads(junk, n_views, is_fram
     else:
         assert got[1] == 1
         if len(blob) > 1 and blob[1] == n_views:
-            with pytest.raises(ValueError, match="head|counts|short|body"):
+            with pytest.raises(ValueError, match=r"head|counts|short|body"):
                 twin.unpack(blob)
 
 
