@@ -7,7 +7,7 @@ from typing import NewType
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NOBODY", "Example", "GroupKey", "Label", "LabelKind", "UserKey", "Verdict"]
+__all__ = ["NOBODY", "Example", "Features", "GroupKey", "Label", "LabelKind", "UserKey", "Verdict"]
 
 UserKey = NewType("UserKey", bytes)
 GroupKey = NewType("GroupKey", bytes)
@@ -57,3 +57,24 @@ class Example:
     """
 
     views: tuple[NDArray[np.uint32], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Many messages as the learner takes them: one block of hashes.
+
+    Parameters
+    ----------
+    values
+        The hashes of all views of all messages, shape ``(n_features,)``. Within a view they are
+        distinct; their order does not matter.
+    offsets
+        Where each view of each message begins in `values` and, last, where the message ends,
+        shape ``(n_messages, n_views + 1)``.
+    """
+
+    values: NDArray[np.uint32]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets)

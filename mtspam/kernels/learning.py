@@ -1,0 +1,366 @@
+"""Kernels of the hierarchical learner: sparse dot over levels, mixing, the adaptive step.
+
+Letters, for one message: view k has n features, each of value x = 1/sqrt(n); W, G are weight and
+sum of squared gradients of the shared level; P and Q are the weights of the personal and group
+levels; s, q, p are a view's margins by level; c is the evidence of a level, from 0 to 1; a are the
+weights of the combiner, b its bias; z is a log-odds.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtspam.kernels._jit import kernel
+
+__all__ = ["personal_buckets", "step_messages"]
+
+MIX_1 = np.uint64(0x9E3779B97F4A7C15)
+MIX_2 = np.uint64(0xD6E8FEB86659FD93)
+HALF = np.uint64(32)
+
+Batch = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+Tables = tuple[
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+]
+Keepers = tuple[NDArray[np.uint64], NDArray[np.float64], NDArray[np.uint64], NDArray[np.float64]]
+
+# Columns of a batch's facts.
+B_KIND, B_VALUE, B_USER, B_GROUP, B_DAY = range(5)
+# Columns of the figures kept for a user or a group.
+K_LABELS, K_BIAS, K_DAY, K_VOICE, K_SPAM, K_MOVED = range(6)
+# Cells of the common state.
+S_BIAS, S_BIAS_G, S_NOISE, S_HAM, S_SPAM, S_EVENTS, S_PHISHING, S_BULK = range(8)
+# Columns of what is said about a message.
+O_BLEND, O_SHARED, O_GROUP, O_PERSONAL, O_PHISHING, O_BULK, O_STARTER, O_NOISE = range(8)
+# Settings, in the order in which model/levels.py lists them.
+(
+    R_SHARED,
+    R_GROUP,
+    R_PERSONAL,
+    R_IDENTITY,
+    R_JOINT,
+    R_LARGEST,
+    R_COMBINER,
+    R_BIAS,
+    R_EVIDENCE,
+    R_STARTER,
+    R_NOISE_RATE,
+    R_NOISE_MAX,
+    R_NOISE_POWER,
+    R_VOICE,
+    R_AUXILIARY,
+    R_WEAK,
+) = range(16)
+
+MAIN, PHISHING, BULK = 0, 1, 2
+LEAST_GRADIENT = 1e-4  # below it a step changes no digit that anybody sees
+LARGEST_MARGIN = 12.0  # of one input of the combiner: surer than any corpus can teach
+LARGEST_MIX = 1.0  # weight of one view: what makes the bound on a voice hold
+LEAST_MIX = 0.02
+
+
+@kernel
+def _sigmoid(z: float) -> float:
+    return 1.0 / (1.0 + np.exp(-min(max(z, -40.0), 40.0)))
+
+
+@kernel
+def _clip(x: float, bound: float) -> float:
+    return min(max(x, -bound), bound)
+
+
+@kernel
+def _personal(h: np.uint32, key: np.uint64, mask: np.uint64) -> np.uint64:
+    """Bucket of a feature crossed with the key of a user or group."""
+    x = (np.uint64(h) ^ key) * MIX_1
+    x = (x ^ (x >> HALF)) * MIX_2
+    return (x ^ (x >> HALF)) & mask
+
+
+@kernel
+def personal_buckets(
+    features: NDArray[np.uint32], key: np.uint64, mask: np.uint64, out: NDArray[np.int64]
+) -> None:
+    """Write the bucket of each feature crossed with `key`, for explanations."""
+    for i in range(features.shape[0]):
+        out[i] = np.int64(_personal(features[i], key, mask))
+
+
+@kernel
+def step_messages(
+    batch: Batch,
+    tables: Tables,
+    keepers: Keepers,
+    combiner: NDArray[np.float64],
+    state: NDArray[np.float64],
+    rates: NDArray[np.float64],
+    personal_row: NDArray[np.int64],
+    is_learning: bool,
+    out: NDArray[np.float64],
+) -> None:
+    """Score messages in order and learn from each before the next is scored.
+
+    The update of a view is AdaGrad on the logistic loss of its own margin, mixed a little with
+    the sum of all views (`R_JOINT`), bounded in length (`R_LARGEST`) and weighted by the
+    probability that the label is no mistake. Group and personal levels use the shared level's
+    accumulator.
+
+    Parameters
+    ----------
+    batch
+        Hashes, shape ``(n_features,)``; offsets of the views, shape ``(n, n_views + 1)``; facts,
+        shape ``(n, 5)``: label kind, value (1, 0, -1: none), row of user, row of group (-1:
+        none), day; starter margin and weight of the label, shape ``(n, 2)``.
+    tables
+        Shared weights and accumulators, shape ``(n_views, size)``; personal weights, shape
+        ``(n_personal, size)``; group weights, alike; weights and accumulators of the auxiliary
+        heads, shape ``(2, size)``. Sizes are powers of two.
+    keepers
+        Keys and figures of users, keys and figures of groups.
+    combiner
+        Row 0 weights, row 1 accumulators: of the views, the starter, the two heads.
+    state
+        What all share, shape ``(8,)``.
+    rates
+        Settings, shape ``(16,)``.
+    personal_row
+        For each view, its row in the personal tables; -1: it has none.
+    is_learning
+        Whether to learn at all.
+    out
+        Output, shape ``(n, 8)``: log-odds of blend, of the shared level, contributions of group
+        and personal level, margins of the heads, contribution of the starter, and the
+        probability that the label is a mistake; all before the message's own update.
+
+    References
+    ----------
+    J. Duchi, E. Hazan, Y. Singer, "Adaptive Subgradient Methods", JMLR 12 (2011), section 1.
+    J. Bootkrajang, A. Kabán, "Label-noise Robust Logistic Regression", ECML PKDD 2012: the
+    posterior of a flipped label; here its rate is one number, estimated online.
+    """
+    features, offsets, facts, reals = batch
+    W, G, P, Q, A, B = tables
+    user_keys, users, group_keys, groups = keepers
+    n_views = W.shape[0]
+    mask = np.uint64(W.shape[1] - 1)
+    p_mask = np.uint64(P.shape[1] - 1)
+    q_mask = np.uint64(Q.shape[1] - 1)
+    a_mask = np.uint64(A.shape[1] - 1)
+    s = np.zeros(n_views)
+    q = np.zeros(n_views)
+    p = np.zeros(n_views)
+    length = np.zeros(n_views)
+    gradient = np.zeros(n_views)
+    head = np.zeros(2)
+    for i in range(offsets.shape[0]):
+        user, group = facts[i, B_USER], facts[i, B_GROUP]
+        c_user = 0.0
+        bias = state[S_BIAS]
+        if user >= 0:
+            c_user = users[user, K_LABELS] / (users[user, K_LABELS] + rates[R_EVIDENCE])
+            bias += users[user, K_BIAS]
+        if group >= 0:
+            bias += groups[group, K_BIAS]
+        # Margins by view and level.
+        total = 0.0
+        shared = state[S_BIAS]
+        of_group = 0.0
+        of_user = 0.0
+        for k in range(n_views):
+            first, last = offsets[i, k], offsets[i, k + 1]
+            s[k] = 0.0
+            q[k] = 0.0
+            p[k] = 0.0
+            if last == first:
+                continue
+            x = 1.0 / np.sqrt(last - first)
+            z = 0.0
+            for j in range(first, last):
+                z += W[k, np.uint64(features[j]) & mask]
+            s[k] = z * x
+            row = personal_row[k]
+            if row >= 0 and c_user > 0.0:
+                z = 0.0
+                for j in range(first, last):
+                    z += P[row, _personal(features[j], user_keys[user], p_mask)]
+                p[k] = z * x * c_user
+            if row >= 0 and group >= 0:
+                z = 0.0
+                for j in range(first, last):
+                    z += Q[row, _personal(features[j], group_keys[group], q_mask)]
+                q[k] = z * x
+            total += s[k] + q[k] + p[k]
+            shared += combiner[0, k] * _clip(s[k], LARGEST_MARGIN)
+            of_group += combiner[0, k] * _clip(q[k], LARGEST_MARGIN)
+            of_user += combiner[0, k] * _clip(p[k], LARGEST_MARGIN)
+        # Auxiliary heads and the starter are further inputs of the combiner.
+        start, stop = offsets[i, min(2, n_views - 1)], offsets[i, n_views]
+        x_head = 1.0 / np.sqrt(max(1, stop - start))
+        for h in range(2):
+            head[h] = 0.0
+            if state[S_PHISHING + h] > 0.0:
+                z = 0.0
+                for j in range(start, stop):
+                    z += A[h, np.uint64(features[j]) & a_mask]
+                head[h] = z * x_head
+                shared += combiner[0, n_views + 1 + h] * _clip(head[h], LARGEST_MARGIN)
+        n_labels = state[S_HAM] + state[S_SPAM]
+        prior = reals[i, 0] * rates[R_STARTER] / (rates[R_STARTER] + n_labels)
+        starter = combiner[0, n_views] * _clip(prior, LARGEST_MARGIN)
+        z_all = shared + starter + of_group + of_user + bias - state[S_BIAS]
+        out[i, O_BLEND] = z_all
+        out[i, O_SHARED] = shared + starter
+        out[i, O_GROUP] = of_group + (groups[group, K_BIAS] if group >= 0 else 0.0)
+        out[i, O_PERSONAL] = of_user + (users[user, K_BIAS] if user >= 0 else 0.0)
+        out[i, O_PHISHING] = head[0]
+        out[i, O_BULK] = head[1]
+        out[i, O_STARTER] = starter
+        out[i, O_NOISE] = 0.0
+        value = facts[i, B_VALUE]
+        if not is_learning or value < 0:
+            continue
+        kind = facts[i, B_KIND]
+        weight = reals[i, 1]
+        state[S_EVENTS] += 1.0
+        # What is left of this user's voice today; labels of nobody are the administrator's.
+        voice = np.inf
+        if user >= 0:
+            if users[user, K_DAY] != facts[i, B_DAY]:
+                users[user, K_DAY] = facts[i, B_DAY]
+                users[user, K_VOICE] = 0.0
+            voice = max(0.0, rates[R_VOICE] - users[user, K_VOICE])
+        spent = 0.0
+        # Heads: a label of their own kind is a full one, a label of the main kind a weak no.
+        for h in range(2):
+            is_own = kind == h + 1
+            if is_own and value == 1:
+                state[S_PHISHING + h] += 1.0
+            is_no = kind == MAIN and state[S_PHISHING + h] > 0.0 and (h == 1 or value == 0)
+            if not (is_own or is_no):
+                continue
+            e = (value if is_own else 0.0) - _sigmoid(head[h])
+            g = e * weight * x_head * (1.0 if is_own else rates[R_WEAK])
+            if stop == start or abs(g) < LEAST_GRADIENT * x_head:
+                continue
+            z = 0.0
+            for j in range(start, stop):
+                z += 1.0 / (B[h, np.uint64(features[j]) & a_mask] + g * g)
+            length_head = np.sqrt(z) * abs(g) * rates[R_AUXILIARY]
+            scale = min(1.0, rates[R_LARGEST] / max(length_head, 1e-12))
+            scale = min(scale, max(0.0, voice - spent) / max(length_head * scale, 1e-12))
+            spent += length_head * scale
+            for j in range(start, stop):
+                at = np.uint64(features[j]) & a_mask
+                B[h, at] += g * g
+                A[h, at] += np.float32(scale * rates[R_AUXILIARY] * g / np.sqrt(B[h, at]))
+        if kind != MAIN:
+            if user >= 0:
+                users[user, K_VOICE] += spent
+                users[user, K_MOVED] += spent
+            continue
+        # How likely is it that the label is a mistake? No surer than the labels of the other
+        # class allow: after n of them, log(1 + n).
+        sure = np.log(1.0 + state[S_SPAM if value == 1 else S_HAM])
+        agrees = _sigmoid(max(z_all if value == 1 else -z_all, -sure))
+        noise = state[S_NOISE]
+        flipped = noise * (1.0 - agrees) / (noise * (1.0 - agrees) + (1.0 - noise) * agrees)
+        out[i, O_NOISE] = flipped
+        noise += rates[R_NOISE_RATE] * (flipped - noise)
+        state[S_NOISE] = min(max(noise, 1e-4), rates[R_NOISE_MAX])
+        caution = (1.0 - 2.0 * state[S_NOISE]) ** rates[R_NOISE_POWER]
+        trust = 1.0 - flipped
+        # Lengths of the shared steps, for the bounds.
+        for k in range(n_views):
+            first, last = offsets[i, k], offsets[i, k + 1]
+            gradient[k] = 0.0
+            length[k] = 0.0
+            if last == first:
+                continue
+            z = (1.0 - rates[R_JOINT]) * (s[k] + q[k] + p[k]) + rates[R_JOINT] * total
+            e = value - _sigmoid(z)
+            if abs(e) < LEAST_GRADIENT:
+                continue
+            gradient[k] = e * weight / np.sqrt(last - first)
+            g = gradient[k] * trust
+            z = 0.0
+            for j in range(first, last):
+                z += 1.0 / (G[k, np.uint64(features[j]) & mask] + g * g)
+            length[k] = np.sqrt(z) * abs(g) * rates[R_SHARED]
+        move = 0.0
+        for k in range(n_views):
+            own = rates[R_IDENTITY] if k == n_views - 1 and n_views > 1 else 1.0
+            levels = 1.0
+            if group >= 0 and personal_row[k] >= 0:
+                levels += own * rates[R_GROUP] / rates[R_SHARED]
+            move += levels * min(length[k], rates[R_LARGEST] * caution)
+        # The combiner's own step, and how far it can move a score at most.
+        e_all = (value - _sigmoid(z_all)) * trust * weight
+        mixing = 0.0
+        n_inputs = n_views + 3
+        for k in range(n_inputs):
+            m = prior if k == n_views else head[k - n_views - 1] if k > n_views else 0.0
+            if k < n_views:
+                m = s[k] + q[k] + p[k]
+            g = e_all * _clip(m, 8.0)
+            mixing += rates[R_COMBINER] * abs(g) / np.sqrt(combiner[1, k] + g * g) * LARGEST_MARGIN
+        mixing *= 3.0  # a view's weight multiplies the margins of three levels
+        biasing = rates[R_BIAS] * abs(e_all) / np.sqrt(state[S_BIAS_G] + e_all * e_all)
+        if group >= 0:
+            biasing += rates[R_BIAS] * abs(e_all) / np.sqrt(2.0 + groups[group, K_LABELS])
+        before = rates[R_STARTER] + n_labels
+        biasing += LARGEST_MARGIN * rates[R_STARTER] * trust / (before * (before + trust))
+        cost = move + mixing + biasing
+        share = min(1.0, max(0.0, voice - spent) / max(cost, 1e-12))
+        spent += cost * share
+        for k in range(n_views):
+            if gradient[k] == 0.0:
+                continue
+            first, last = offsets[i, k], offsets[i, k + 1]
+            bound = min(1.0, rates[R_LARGEST] * caution / max(length[k], 1e-12))
+            eta = rates[R_SHARED] * bound * share
+            g = gradient[k] * trust
+            row = personal_row[k]
+            own = rates[R_IDENTITY] if k == n_views - 1 and n_views > 1 else 1.0
+            eta_p = rates[R_PERSONAL] * own * gradient[k] * bound
+            eta_q = rates[R_GROUP] * own * g * bound * share
+            for j in range(first, last):
+                at = np.uint64(features[j]) & mask
+                # Where the voice is used up the accumulator stays as it is, too: it is shared.
+                G[k, at] += g * g * share
+                root = np.sqrt(G[k, at] + g * g * (1.0 - share))
+                W[k, at] += np.float32(eta * g / root)
+                if row >= 0 and user >= 0:
+                    to = _personal(features[j], user_keys[user], p_mask)
+                    P[row, to] += np.float32(eta_p / root)
+                if row >= 0 and group >= 0:
+                    to = _personal(features[j], group_keys[group], q_mask)
+                    Q[row, to] += np.float32(eta_q / root)
+        for k in range(n_inputs):
+            m = prior if k == n_views else head[k - n_views - 1] if k > n_views else 0.0
+            if k < n_views:
+                m = s[k] + q[k] + p[k]
+            g = e_all * _clip(m, 8.0)
+            combiner[1, k] += g * g * share
+            step = share * rates[R_COMBINER] * g / np.sqrt(combiner[1, k] + (1.0 - share) * g * g)
+            low = LEAST_MIX if k <= n_views else -LARGEST_MIX
+            combiner[0, k] = min(max(combiner[0, k] + step, low), LARGEST_MIX)
+        state[S_BIAS_G] += e_all * e_all * share
+        root = np.sqrt(state[S_BIAS_G] + (1.0 - share) * e_all * e_all)
+        state[S_BIAS] += share * rates[R_BIAS] * e_all / root
+        state[S_SPAM if value == 1 else S_HAM] += trust * share
+        if user >= 0:
+            users[user, K_LABELS] += 1.0
+            users[user, K_SPAM] += value
+            users[user, K_VOICE] += spent
+            users[user, K_MOVED] += spent
+            e = (value - _sigmoid(z_all)) * weight
+            users[user, K_BIAS] += rates[R_BIAS] * e / np.sqrt(1.0 + users[user, K_LABELS])
+        if group >= 0:
+            groups[group, K_LABELS] += 1.0
+            groups[group, K_SPAM] += value
+            step = rates[R_BIAS] * e_all / np.sqrt(1.0 + groups[group, K_LABELS])
+            groups[group, K_BIAS] += step * share
