@@ -181,9 +181,10 @@ class Journal:
         """Delete every event of a user from the disk, and return how many those were.
 
         What stays is an event that says only that somebody was forgotten. The file is written
-        anew, which takes about a second for a hundred thousand labels, and as much free space as
-        the file has. If that fails the events are gone, but traces may stay in unused parts of
-        the file: forget the user again, and it is tried again.
+        anew, which takes some six seconds for a hundred thousand labels, and for that time twice
+        its size of free space, in part where the system keeps temporary files. If that fails, or
+        a reader is in the way, the events are gone, but traces may stay in unused parts of the
+        file until the next call, for this or any other user.
 
         Parameters
         ----------
@@ -211,11 +212,12 @@ class Journal:
     def _scrub(self) -> None:
         with driver.complaints(self._path):
             driver.vacuum(self._engine)
+            is_clean = driver.checkpoint(self._engine)
+        if not is_clean:
+            _log.warning("journal %s: a reader holds pages of what was forgotten", self._path)
+            return
         with self._writing() as connection:
             writing.scrubbed(connection)
-        with driver.complaints(self._path):
-            if not driver.checkpoint(self._engine):
-                _log.warning("journal %s: a reader holds old pages until it ends", self._path)
 
     def live(
         self, *, after: int = 0, upto: int | None = None, batch_size: int = 512

@@ -91,6 +91,22 @@ def test_forgetting_is_finished_later_if_the_file_could_not_be_cleaned(
     raw.close()
 
 
+def test_a_reader_delays_the_cleaning_but_not_the_forgetting(
+    path, make_label, make_user, monkeypatch, caplog
+):
+    monkeypatch.setattr(engine, "_BUSY_SECONDS", 0.05)
+    with Journal.open(path) as journal, Journal.open(path, read_only=True) as reader:
+        journal.append([make_label(n, user=1 + n % 2) for n in range(20)])
+        reading = reader.live(batch_size=1)
+        next(reading)
+        assert journal.forget(make_user(1)) == 10
+        assert list(journal.users()) == [make_user(2)]
+        assert "a reader holds pages" in caplog.text
+        assert len(list(reading)) == 19
+        assert journal.forget(make_user(1)) == 0
+        assert traces(path, make_user(1)) == []
+
+
 def test_one_bad_example_and_none_is_added(journal, make_label):
     good = make_label(1)
     bad = dataclasses.replace(good, example=Example((good.example.views[0][::-1].copy(),)))
