@@ -12,7 +12,7 @@ from streams import MailTask, Message, VectorTask, flip_feedback, thin
 __all__ = ["NOISE_SHARES", "SIZES", "Plan", "tasks"]
 
 NOISE_SHARES = (0.05, 0.10, 0.20)
-SIZES: dict[str, int | None] = {"tiny": 100, "small": 1500, "full": None}
+SIZES: dict[str, int | None] = {"tiny": 200, "small": 1500, "full": None}
 """For each size the most messages of a corpus; thinned evenly, so that the mix stays."""
 
 _FEEDBACK = "one pass, immediate feedback"
@@ -119,7 +119,7 @@ def _second(
 ) -> Iterator[MailTask]:
     bare, bare_first = _stripped(second), _stripped(first)
     strip = f"headers stripped: {STRIPPING_RULE}"
-    corpus = title.split()[0]
+    corpus = title.partition(",")[0]
     for name, rule, stream, warm in (
         ("labels-whole", _FEEDBACK, second, ()),
         ("labels-stripped", f"{_FEEDBACK}; {strip}", bare, ()),
@@ -149,7 +149,7 @@ def _from_sample(plan: Plan) -> Iterator[MailTask | VectorTask]:
     yield MailTask(
         name="sample.users", title="made-up sample, by user", rule=_FEEDBACK, stream=sample
     )
-    unowned = tuple(replace(message, user=None) for message in sample)
+    unowned = tuple(replace(message, user=None, part="") for message in sample)
     yield next(_noise(unowned, "sample", plan))
     half = len(unowned) // 2
     yield MailTask(
