@@ -44,8 +44,9 @@ class Snapshot:
     header
         As it was given to `write_snapshot`.
     arrays
-        Views of the mapped file by name; writing to one is an error. They stay valid when the
-        file is replaced.
+        Views of the mapped file by name. Writing to one changes this process's copy of the page and
+        never the file, so that a learner can go on from it. They stay valid when the file is
+        replaced.
     """
 
     header: Mapping[str, Any]
@@ -124,7 +125,7 @@ def read_snapshot(path: str | Path, *, verify: bool) -> Snapshot:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except OSError as error:
         raise SnapshotError(f"snapshot {path}: it cannot be read ({error.strerror})") from error
     except ValueError:  # an empty file cannot be mapped

@@ -1,5 +1,6 @@
 """Words that every room shares: labels, verdicts, keys and the hashed example."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
@@ -78,3 +79,14 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    @classmethod
+    def from_examples(cls, examples: Sequence[Example]) -> "Features":
+        """Join examples of equally many views into one block."""
+        sizes = [[len(view) for view in example.views] for example in examples]
+        n_views = len(sizes[0]) if sizes else 0
+        bounds = np.concatenate([[0], np.cumsum(np.array(sizes, np.int64).reshape(-1))])
+        starts = np.arange(len(examples))[:, None] * n_views + np.arange(n_views + 1)
+        views = [view for example in examples for view in example.views]
+        values = np.concatenate(views) if views else np.empty(0, np.uint32)
+        return cls(values.astype(np.uint32, copy=False), bounds[starts].astype(np.int64))

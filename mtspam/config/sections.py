@@ -13,6 +13,7 @@ __all__ = [
 ]
 
 _PEERS_BOUND = "far above honest mail; scoring time and memory grow with it"
+_FIXED = "memory is set by settings, not by traffic"
 _TABLE = "a power of two, so that a hash is cut to a bucket by a mask"
 
 
@@ -83,13 +84,13 @@ class ModelSettings(Section):
     """Sizes and rates of the learner. Another value makes another model of the same journal."""
 
     shared_bits: int = setting(
-        22,
+        21,
         low=8,
         high=28,
         unit="bits",
         affects_fold=True,
-        doc="A shared table has two to this power weights.",
-        reason=_TABLE,
+        doc="The shared level has two to this power weights for each view.",
+        reason=_TABLE + "; 20 to 22 measured alike",
     )
     personal_bits: int = setting(
         22,
@@ -97,7 +98,7 @@ class ModelSettings(Section):
         high=28,
         unit="bits",
         affects_fold=True,
-        doc="A personal table, which all users share, has two to this power weights.",
+        doc="All users' own weights together: two to this power for each view.",
         reason=_TABLE,
     )
     group_bits: int = setting(
@@ -106,58 +107,175 @@ class ModelSettings(Section):
         high=28,
         unit="bits",
         affects_fold=True,
-        doc="A group table, which all groups share, has two to this power weights.",
+        doc="All groups' own weights together: two to this power for each view.",
         reason=_TABLE,
     )
-    aux_bits: int = setting(
-        18,
+    auxiliary_bits: int = setting(
+        20,
         low=8,
         high=28,
         unit="bits",
         affects_fold=True,
-        doc="A table of the phishing and bulk heads has two to this power weights.",
+        doc="The phishing and the bulk head have two to this power weights each.",
         reason=_TABLE,
     )
     shared_rate: float = setting(
-        2.0,
+        1.0,
         low=0.001,
         high=100.0,
         affects_fold=True,
         doc="Step of the shared level.",
-        reason="higher is better on a corpus met in time order, lower when labels are few",
+        reason="from 0.7 to 1.5 measured alike",
     )
     group_rate: float = setting(
-        2.0,
-        low=0.001,
+        0.6,
+        low=0.0,
         high=100.0,
         affects_fold=True,
         doc="Step of the group level, over the shared level's accumulator.",
-        reason="as the personal rate",
+        reason="below the personal rate: a group speaks for more than one",
     )
     personal_rate: float = setting(
-        2.0,
-        low=0.001,
+        1.25,
+        low=0.0,
         high=100.0,
         affects_fold=True,
         doc="Step of the personal level, over the shared level's accumulator.",
-        reason="higher serves users with many labels, lower those with few",
+        reason="higher serves users who disagree with all others, lower those with few labels",
+    )
+    identity_factor: float = setting(
+        2.0,
+        low=0.0,
+        high=100.0,
+        affects_fold=True,
+        doc="How much larger the steps of group and personal level are in the identity view.",
+        reason="who a message is from decides tastes sooner than its words",
     )
     initial_accumulator: float = setting(
-        0.1,
+        1e-4,
         low=1e-8,
         high=100.0,
         affects_fold=True,
         doc="Sum of squared gradients that every weight starts with.",
-        reason="keeps the first step of a rare feature finite",
+        reason="about the square of a first gradient, so that a rare feature's first step is whole",
     )
-    voice_per_day: float = setting(
-        6.0,
+    joint_share: float = setting(
+        0.1,
+        low=0.0,
+        high=1.0,
+        affects_fold=True,
+        doc="How much of the other views' margins a view's own loss sees.",
+        reason="0: views learn apart and repeat each other; 1: the loudest view learns alone",
+    )
+    largest_step: float = setting(
+        10.0,
+        low=0.01,
+        high=1_000.0,
+        unit="log-odds",
+        affects_fold=True,
+        doc="Length of the step that one label may make in one view of the shared level.",
+        reason="one wrong label must not outweigh what many right ones said",
+    )
+    mixing_weight: float = setting(
+        0.4,
+        low=0.02,
+        high=1.0,
+        affects_fold=True,
+        doc="Weight of each view in the combiner before it has learnt.",
+        reason="views agree too often to be summed as if they were independent",
+    )
+    mixing_rate: float = setting(
+        0.005,
+        low=0.0,
+        high=1.0,
+        affects_fold=True,
+        doc="Step of the combiner's weights.",
+        reason="slow: ranking suffers when the scale of scores moves",
+    )
+    bias_rate: float = setting(
+        0.0015,
+        low=0.0,
+        high=1.0,
+        affects_fold=True,
+        doc="Step of the biases.",
+        reason="as the combiner's weights",
+    )
+    evidence_labels: float = setting(
+        4.0,
+        low=0.0,
+        high=10_000.0,
+        unit="labels",
+        affects_fold=True,
+        doc="After so many labels a user's own level counts half, in the long run whole.",
+        reason="1 to 16 measured alike; below it few labels mislead",
+    )
+    starter_labels: float = setting(
+        200.0,
         low=0.0,
         high=1_000_000.0,
-        unit="full labels",
+        unit="labels",
         affects_fold=True,
-        doc="Weight that the labels of one user and day have together in the shared level.",
-        reason="a diligent user is heard in full, a flood of labels is not",
+        doc="After so many labels of anybody the starter model counts half.",
+        reason="local labels know local mail better",
+    )
+    noise_prior: float = setting(
+        0.1,
+        low=0.0001,
+        high=0.4,
+        unit="share",
+        affects_fold=True,
+        doc="Share of labels taken for mistakes before any was seen.",
+        reason="careful while little is known; on clean labels it falls to nothing",
+    )
+    noise_rate: float = setting(
+        0.01,
+        low=0.0,
+        high=1.0,
+        affects_fold=True,
+        doc="Step by which the share of mistaken labels is estimated.",
+        reason="a memory of about a hundred labels",
+    )
+    noise_limit: float = setting(
+        0.25,
+        low=0.0001,
+        high=0.45,
+        unit="share",
+        affects_fold=True,
+        doc="The estimate of mistaken labels stays below this.",
+        reason="past it the model would trust itself more than its users",
+    )
+    noise_caution: float = setting(
+        3.0,
+        low=0.0,
+        high=20.0,
+        affects_fold=True,
+        doc="Power of (1 - 2 x share of mistakes) by which the largest step shrinks.",
+        reason="where labels are often wrong, each may say less",
+    )
+    auxiliary_rate: float = setting(
+        0.5,
+        low=0.0,
+        high=100.0,
+        affects_fold=True,
+        doc="Step of the phishing and bulk heads.",
+        reason="their labels are few and seldom wrong",
+    )
+    weak_weight: float = setting(
+        0.25,
+        low=0.0,
+        high=1.0,
+        affects_fold=True,
+        doc="How much a plain label counts as a no to phishing or bulk.",
+        reason="who says spam does not say that it is no phishing",
+    )
+    voice_per_day: float = setting(
+        30.0,
+        low=0.0,
+        high=1_000_000.0,
+        unit="log-odds",
+        affects_fold=True,
+        doc="How far one user's labels of one day may move any other user's score, at most.",
+        reason="a day of honest labels stays below it once the model is in use",
     )
     max_users: int = setting(
         65_536,
@@ -166,7 +284,7 @@ class ModelSettings(Section):
         unit="users",
         affects_fold=True,
         doc="Users with labels of their own; later ones are served by the levels above.",
-        reason="memory is set by settings, not by traffic",
+        reason=_FIXED,
     )
     max_groups: int = setting(
         4_096,
@@ -175,7 +293,7 @@ class ModelSettings(Section):
         unit="groups",
         affects_fold=True,
         doc="Groups with labels of their own; later ones are served by the shared level.",
-        reason="memory is set by settings, not by traffic",
+        reason=_FIXED,
     )
 
 

@@ -59,6 +59,8 @@ class LabelEvent:
         Where the label came from, at most 255 characters: ``"cli"``, ``"imap"``.
     example
         What is learned.
+    prior
+        What the starter model said of the message (its features are not stored), 0 without one.
 
     Raises
     ------
@@ -75,6 +77,7 @@ class LabelEvent:
     digest: bytes
     source: str
     example: Example
+    prior: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("user", "group"):
@@ -91,6 +94,8 @@ class LabelEvent:
             raise DataError(f"a label's value is {self.value}; it must be 0 or 1")
         if not (math.isfinite(self.weight) and self.weight > 0):
             raise DataError(f"a label's weight is {self.weight}; it must be finite and above 0")
+        if not math.isfinite(self.prior):
+            raise DataError(f"a label's prior is {self.prior}; it must be finite")
         if not -_TIME_LIMIT < self.time < _TIME_LIMIT:
             raise DataError(f"a label's time is {self.time}; it must be seconds since 1970")
         if len(self.source) > _MAX_SOURCE or not self.source.isprintable():
@@ -149,7 +154,7 @@ class EventBatch:
         As in `LabelEvent`.
     value
         0 or 1, shape ``(n,)``.
-    weight
+    weight, prior
         Shape ``(n,)``.
     packed
         The examples, packed; `unpack_many` opens them.
@@ -163,6 +168,7 @@ class EventBatch:
     value: NDArray[np.uint8]
     weight: NDArray[np.float64]
     digest: list[bytes]
+    prior: NDArray[np.float64]
     packed: list[bytes]
 
     def __len__(self) -> int:

@@ -96,7 +96,7 @@ def batches(
 def _batch(rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> EventBatch:
     for row in rows:
         _insist(row)
-    seq, _, time, user, group, kind, value, weight, digest, _, _, packed = zip(*rows, strict=True)
+    seq, _, time, user, group, kind, value, weight, digest, _, prior, _, packed = zip(*rows, strict=True)
     return EventBatch(
         seq=np.array(seq, dtype=np.int64),
         time=np.array(time, dtype=np.int64),
@@ -106,6 +106,7 @@ def _batch(rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> EventBatch:
         value=np.array(value, dtype=np.uint8),
         weight=np.array(weight, dtype=np.float64),
         digest=list(digest),
+        prior=np.array(prior, dtype=np.float64),
         packed=list(packed),
     )
 
@@ -143,6 +144,7 @@ def _stored_event(row: sa.Row[*tuple[Any, ...]]) -> StoredEvent:
         weight=float(batch.weight[0]),
         digest=batch.digest[0],
         source=row.source,
+        prior=float(batch.prior[0]),
         example=unpack_example(batch.packed[0]),
     )
 

@@ -47,6 +47,7 @@ events = sa.Table(
     sa.Column("weight", sa.Double, nullable=False),
     sa.Column("digest", sa.LargeBinary, nullable=False),
     sa.Column("source", sa.Text, nullable=False),
+    sa.Column("prior", sa.Double, nullable=False),
     sa.Column("row_check", sa.BigInteger, nullable=False),
     sa.Column("superseded_by", sa.BigInteger),
 )
@@ -72,7 +73,7 @@ sa.Index(
 CHECKED = tuple(column for column in events.c if column.name not in {"row_check", "superseded_by"})
 """The columns that `row_check` covers, in its order."""
 
-_NUMBERS = struct.Struct("<qqqd")
+_NUMBERS = struct.Struct("<qqqdd")
 _PACKED_HEAD = 6
 
 
@@ -91,7 +92,7 @@ def row_check(row: Sequence[Any], packed: bytes = b"") -> int:
     struct.error, TypeError, ValueError
         If a value is of another type, as in a damaged file.
     """
-    seq, event, time, user, group, kind, value, weight, digest, source = row
-    numbers = _NUMBERS.pack(seq, time, value, weight)
+    seq, event, time, user, group, kind, value, weight, digest, source, prior = row
+    numbers = _NUMBERS.pack(seq, time, value, weight, prior)
     words = f"{event} {kind} {source}".encode()
     return zlib.crc32(b"|".join((numbers, user, group, digest, words, packed[:_PACKED_HEAD])))

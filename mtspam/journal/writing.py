@@ -52,6 +52,7 @@ def append(
                     float(label.weight),
                     bytes(label.digest),
                     label.source,
+                    float(label.prior),
                 ),
                 blob,
             )
@@ -93,6 +94,7 @@ def unlabel(
                 0.0,
                 old.digest,
                 source,
+                0.0,
             )
         )
         for seq, old in enumerate(found, first)
@@ -116,7 +118,7 @@ def forget(connection: sa.Connection, user: UserKey, time: int) -> int:
     )
     connection.execute(events.delete().where(theirs))
     # The lowest number deleted says which older models hold something of the user.
-    tombstone = (seq, EventType.FORGET.value, time, NOBODY, NOBODY, "", lowest, 0.0, b"", "")
+    tombstone = (seq, EventType.FORGET.value, time, NOBODY, NOBODY, "", lowest, 0.0, b"", "", 0.0)
     _insert(connection, events, [_row(tombstone)])
     if not is_scrub_due(connection):
         _insert(connection, meta, [{"name": _SCRUB, "value": "due"}])

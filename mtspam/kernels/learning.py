@@ -58,7 +58,7 @@ O_BLEND, O_SHARED, O_GROUP, O_PERSONAL, O_PHISHING, O_BULK, O_STARTER, O_NOISE =
 
 MAIN, PHISHING, BULK = 0, 1, 2
 LEAST_GRADIENT = 1e-4  # below it a step changes no digit that anybody sees
-LARGEST_MARGIN = 12.0  # of one input of the combiner: surer than any corpus can teach
+LARGEST_MARGIN = 20.0  # of one input of the combiner: surer than any corpus can teach
 LARGEST_MIX = 1.0  # weight of one view: what makes the bound on a voice hold
 LEAST_MIX = 0.02
 

@@ -31,6 +31,7 @@ def label(n, *, user=1, value=1, kind=LabelKind.SPAM, size=20, time=None):
         kind=kind,
         value=value,
         weight=1.5,
+        prior=0.25,
         digest=digest(n),
         source="test",
         example=example(n, size),

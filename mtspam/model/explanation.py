@@ -1,0 +1,78 @@
+"""How much each feature of a message says, level by level."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtspam.kernels.learning import personal_buckets
+from mtspam.model.learner import Learner
+from mtspam.types import NOBODY, GroupKey, UserKey
+
+__all__ = ["Contribution", "contributions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What the features of one view add to the score, level by level; each of shape ``(n,)``.
+
+    Before the limits on a whole view, which only a few messages reach.
+    """
+
+    shared: NDArray[np.float64]
+    group: NDArray[np.float64]
+    personal: NDArray[np.float64]
+
+    @property
+    def total(self) -> NDArray[np.float64]:
+        """All levels together."""
+        return self.shared + self.group + self.personal
+
+
+def contributions(
+    learner: Learner,
+    view: int,
+    features: NDArray[np.uint32],
+    *,
+    user: UserKey = UserKey(NOBODY),
+    group: GroupKey = GroupKey(NOBODY),
+) -> Contribution:
+    """Return what each feature of a view adds to the log-odds of spam.
+
+    Parameters
+    ----------
+    learner
+        The model.
+    view
+        Which view it is.
+    features
+        All hashes of that view, shape ``(n,)``.
+    user, group
+        For whom.
+    """
+    arrays = learner.arrays()
+    n = len(features)
+    nothing = np.zeros(n)
+    if not n:
+        return Contribution(nothing, nothing, nothing)
+    share = learner.mixing_weights[view] / np.sqrt(n)
+    table = arrays["shared_weights"][view]
+    shared = table[features & np.uint32(len(table) - 1)].astype(np.float64) * share
+    row = view - (learner.n_views - len(arrays["personal_weights"]))
+    of_group = of_user = nothing
+    if row >= 0 and group in learner.groups:
+        of_group = share * _crossed(arrays["group_weights"][row], features, group)
+    if row >= 0 and user in learner.users:
+        evidence = learner.evidence(user)
+        of_user = evidence * share * _crossed(arrays["personal_weights"][row], features, user)
+    return Contribution(shared, of_group, of_user)
+
+
+def _crossed(
+    table: NDArray[np.float32], features: NDArray[np.uint32], key: bytes
+) -> NDArray[np.float64]:
+    """Weights of features crossed with a key."""
+    buckets = np.empty(len(features), np.int64)
+    salt = np.uint64(int.from_bytes(key[:8], "little"))
+    personal_buckets(features, salt, np.uint64(len(table) - 1), buckets)
+    return table[buckets].astype(np.float64)

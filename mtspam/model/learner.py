@@ -1,0 +1,313 @@
+"""The hierarchical multi-task learner: state, one face for one message and for many."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtspam.config import ModelSettings
+from mtspam.errors import ModelError
+from mtspam.kernels import learning
+from mtspam.model.batch import NO_LABEL, SECONDS_PER_DAY, Batch, Keys, Scores
+from mtspam.model.rates import rates_of
+from mtspam.model.register import Register
+from mtspam.types import NOBODY, Example, Features, GroupKey, UserKey
+
+__all__ = ["Learner"]
+
+N_PERSONAL_VIEWS = 3  # the last views of an example have group and personal weights
+N_STATE = 8
+_TABLES = (
+    "shared_weights",
+    "shared_squares",
+    "personal_weights",
+    "group_weights",
+    "head_weights",
+    "head_squares",
+)
+
+
+class Learner:
+    """Weights that all share, weights of groups and of users, and what combines them.
+
+    Parameters
+    ----------
+    settings
+        Sizes and rates.
+    n_views
+        Views of an example.
+
+    Examples
+    --------
+    >>> learner = Learner(ModelSettings(shared_bits=10, personal_bits=10), n_views=1)
+    >>> spam = Example((np.array([1, 2, 3], np.uint32),))
+    >>> learner.learn_one(spam, 1)
+    >>> bool(learner.predict_one(spam).blend[0] > 0)
+    True
+    """
+
+    def __init__(self, settings: ModelSettings, n_views: int) -> None:
+        n_personal = min(N_PERSONAL_VIEWS, n_views)
+        first = np.float32(settings.initial_accumulator)
+        shape = (n_views, 1 << settings.shared_bits)
+        heads = (2, 1 << settings.auxiliary_bits)
+        combiner = np.zeros((2, n_views + 3))
+        combiner[0, : n_views + 1] = settings.mixing_weight
+        combiner[1] = 10.0  # as much as a hundred labels with margins of one: the prior is heard
+        state = np.zeros(N_STATE)
+        state[learning.S_BIAS_G] = 1.0
+        state[learning.S_NOISE] = settings.noise_prior
+        self._take(
+            settings,
+            {
+                "shared_weights": np.zeros(shape, np.float32),
+                "shared_squares": np.full(shape, first, np.float32),
+                "personal_weights": np.zeros((n_personal, 1 << settings.personal_bits), np.float32),
+                "group_weights": np.zeros((n_personal, 1 << settings.group_bits), np.float32),
+                "head_weights": np.zeros(heads, np.float32),
+                "head_squares": np.full(heads, first, np.float32),
+                "combiner": combiner,
+                "state": state,
+            },
+            Register.empty(settings.max_users),
+            Register.empty(settings.max_groups),
+        )
+
+    def _take(
+        self,
+        settings: ModelSettings,
+        arrays: Mapping[str, NDArray[Any]],
+        users: Register,
+        groups: Register,
+    ) -> None:
+        self.settings = settings
+        self._rates = rates_of(settings)
+        self._tables = tuple(arrays[name] for name in _TABLES)
+        self._combiner = arrays["combiner"]
+        self._state = arrays["state"]
+        self.users = users
+        self.groups = groups
+        n_views = self._tables[0].shape[0]
+        lead = n_views - self._tables[2].shape[0]
+        self._personal_row = np.array([max(view - lead, -1) for view in range(n_views)], np.int64)
+        self._check()
+
+    def _check(self) -> None:
+        """Hold the sizes to what the kernels trust in."""
+        for name, table in zip(_TABLES, self._tables, strict=True):
+            size = table.shape[1] if table.ndim == 2 else 0  # noqa: PLR2004 - views by buckets
+            if table.dtype != np.float32 or size < 1 or size & (size - 1):
+                raise ModelError(
+                    f"table {name} has shape {table.shape} of {table.dtype}; it must have a power "
+                    "of two float32 weights a view"
+                )
+        if self._tables[0].shape != self._tables[1].shape:
+            raise ModelError("weights and accumulators of the shared level differ in shape")
+        if self._combiner.shape != (2, self.n_views + 3) or self._state.shape != (N_STATE,):
+            raise ModelError(f"the combiner has shape {self._combiner.shape}")
+
+    @property
+    def n_views(self) -> int:
+        """Views of an example."""
+        return int(self._tables[0].shape[0])
+
+    @property
+    def n_labels(self) -> float:
+        """Labels of the main kind learnt, those taken for mistakes left out."""
+        return float(self._state[learning.S_HAM] + self._state[learning.S_SPAM])
+
+    @property
+    def n_events(self) -> int:
+        """Labels of any kind given."""
+        return int(self._state[learning.S_EVENTS])
+
+    @property
+    def noise(self) -> float:
+        """Estimated share of labels that are mistakes."""
+        return float(self._state[learning.S_NOISE])
+
+    def evidence(self, user: UserKey) -> float:
+        """How far a user's own level is trusted: from 0, without labels, towards 1."""
+        row = self.users.row(user)
+        n = float(self.users.figures[row, 0]) if row >= 0 else 0.0
+        return n / (n + self.settings.evidence_labels) if n else 0.0
+
+    @property
+    def mixing_weights(self) -> NDArray[np.float64]:
+        """Weights of the views, the starter and the two heads, shape ``(n_views + 3,)``."""
+        weights: NDArray[np.float64] = self._combiner[0].copy()
+        return weights
+
+    # What is kept and brought back.
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the whole state by name; the arrays are the learner's own."""
+        return {
+            **dict(zip(_TABLES, self._tables, strict=True)),
+            "combiner": self._combiner,
+            "state": self._state,
+            "user_keys": self.users.keys[: len(self.users)],
+            "user_figures": self.users.figures[: len(self.users)],
+            "group_keys": self.groups.keys[: len(self.groups)],
+            "group_figures": self.groups.figures[: len(self.groups)],
+        }
+
+    @classmethod
+    def from_arrays(cls, settings: ModelSettings, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Bring back a learner from what :meth:`arrays` gave.
+
+        Raises
+        ------
+        ModelError
+            Where an array is missing or does not fit.
+        """
+        learner = cls.__new__(cls)
+        registers = []
+        for name, room in (("user", settings.max_users), ("group", settings.max_groups)):
+            register = Register.empty(room)
+            try:
+                keys, figures = arrays[f"{name}_keys"], arrays[f"{name}_figures"]
+                register.keys[: len(keys)] = keys
+                register.figures[: len(figures)] = figures
+            except (KeyError, ValueError) as error:
+                raise ModelError(f"the {name} register does not fit: {error}") from None
+            registers.append(Register(register.keys, register.figures, len(keys)))
+        try:
+            learner._take(settings, arrays, *registers)
+        except KeyError as error:
+            raise ModelError(f"the model lacks its array {error}") from None
+        return learner
+
+    def merge(self, other: "Learner") -> None:
+        """Take in what another learner of equal settings learnt about other users.
+
+        Shared weights are averaged by the mass of their accumulators; personal and group weights
+        are added, since each user's labels must have gone to one of the two learners.
+
+        Raises
+        ------
+        ModelError
+            Where the two differ in shape.
+
+        References
+        ----------
+        A. Agarwal, O. Chapelle, M. Dudík, J. Langford, "A Reliable Effective Terascale Linear
+        Learning System", JMLR 15 (2014), section 3: the weighted average.
+        """
+        for mine, its in zip(self._tables, other._tables, strict=True):
+            if mine.shape != its.shape:
+                raise ModelError(f"tables of shape {mine.shape} and {its.shape} cannot be merged")
+        first = np.float32(self.settings.initial_accumulator)
+        for at in (0, 4):
+            weights, squares = self._tables[at], self._tables[at + 1]
+            its_weights, its_squares = other._tables[at], other._tables[at + 1]
+            mine, its = squares - first, its_squares - first
+            mass = mine + its
+            total = np.where(mass > 0, mass, 1)
+            weights[:] = (weights * mine + its_weights * its) / total
+            squares[:] = first + mass
+        self._tables[2][:] += other._tables[2]
+        self._tables[3][:] += other._tables[3]
+        n, m = self.n_labels, other.n_labels
+        share = m / (n + m) if n + m else 0.0
+        self._combiner[0] += share * (other._combiner[0] - self._combiner[0])
+        counts = slice(learning.S_HAM, N_STATE)
+        self._state[: learning.S_HAM] += share * (
+            other._state[: learning.S_HAM] - self._state[: learning.S_HAM]
+        )
+        self._state[counts] += other._state[counts]
+        for mine_of, its_of in ((self.users, other.users), (self.groups, other.groups)):
+            mine_of.admit([key for key, _ in its_of.items()])
+            for key, figures in its_of.items():
+                if key in mine_of:
+                    mine_of.figures[mine_of.row(key)] += figures
+
+    # What it says and learns.
+
+    def predict_many(self, batch: Batch) -> Scores:
+        """Score messages; nothing is learnt and nobody becomes known.
+
+        Raises
+        ------
+        ModelError
+            Where the examples have another number of views.
+        """
+        return self._step(batch, is_learning=False)
+
+    def learn_many(self, batch: Batch) -> Scores:
+        """Score each message by what was learnt before it, then learn it where a value is told.
+
+        Returns
+        -------
+        Scores
+            Taken before each message's own label.
+
+        Raises
+        ------
+        ModelError
+            Where the examples have another number of views.
+        """
+        if batch.values is not None:
+            told = np.flatnonzero(batch.values != NO_LABEL)
+            if batch.users is not None:
+                self.users.admit([batch.users[i] for i in told])
+            if batch.groups is not None:
+                self.groups.admit([batch.groups[i] for i in told])
+        return self._step(batch, is_learning=True)
+
+    def predict_one(
+        self, example: Example, user: UserKey = UserKey(NOBODY), group: GroupKey = GroupKey(NOBODY)
+    ) -> Scores:
+        """Score one example, as :meth:`predict_many` does."""
+        block = Features.from_examples([example])
+        return self.predict_many(Batch(features=block, users=[user], groups=[group]))
+
+    def learn_one(
+        self,
+        example: Example,
+        value: int,
+        user: UserKey = UserKey(NOBODY),
+        group: GroupKey = GroupKey(NOBODY),
+    ) -> None:
+        """Learn one answer (1 spam, 0 ham) to the main question, as :meth:`learn_many` does."""
+        values = np.array([value], np.int8)
+        block = Features.from_examples([example])
+        self.learn_many(Batch(features=block, users=[user], groups=[group], values=values))
+
+    def keys(self, users: Sequence[UserKey] | None, groups: Sequence[GroupKey] | None, n: int) -> Keys:
+        """Return the rows of `n` users and groups."""
+        return Keys(self.users.rows(users, n), self.groups.rows(groups, n))
+
+    def _step(self, batch: Batch, *, is_learning: bool) -> Scores:
+        n = len(batch)
+        offsets = batch.features.offsets
+        if n and offsets.shape[1] != self.n_views + 1:
+            raise ModelError(
+                f"examples have {offsets.shape[1] - 1} views; this model has {self.n_views}"
+            )
+        out = np.zeros((n, 8))
+        if n:
+            keys = self.keys(batch.users, batch.groups, n)
+            facts = np.zeros((n, 5), np.int64)
+            facts[:, learning.B_KIND] = 0 if batch.kinds is None else batch.kinds
+            facts[:, learning.B_VALUE] = NO_LABEL if batch.values is None else batch.values
+            facts[:, learning.B_USER] = keys.users
+            facts[:, learning.B_GROUP] = keys.groups
+            facts[:, learning.B_DAY] = 0 if batch.times is None else batch.times // SECONDS_PER_DAY
+            reals = np.zeros((n, 2))
+            reals[:, 0] = 0.0 if batch.priors is None else batch.priors
+            reals[:, 1] = 1.0 if batch.weights is None else batch.weights
+            learning.step_messages(
+                (batch.features.values, offsets, facts, reals),
+                self._tables,
+                (self.users.salts, self.users.figures, self.groups.salts, self.groups.figures),
+                self._combiner,
+                self._state,
+                self._rates,
+                self._personal_row,
+                is_learning,
+                out,
+            )
+        blend, shared, group, personal, phishing, bulk, starter, mistake = out.T
+        return Scores(blend, shared, group, personal, phishing, bulk, starter, mistake)

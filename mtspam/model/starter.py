@@ -1,0 +1,115 @@
+"""The starter model: a small frozen level with a public seed, for before the first label."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtspam.errors import ModelError
+from mtspam.kernels.starter import starter_margins
+from mtspam.model.learner import Learner
+from mtspam.types import Features
+
+__all__ = ["PUBLIC_SEED", "Starter"]
+
+PUBLIC_SEED = 0x6D747370616D2D31
+"""Seed of the starter's features, the same everywhere ("mtspam-1")."""
+
+_LIMIT = 8.0
+_INT8 = 127
+
+
+class Starter:
+    """Weights of one byte that never change.
+
+    Parameters
+    ----------
+    weights
+        Shape ``(n_views, power of two)``.
+    scales
+        What a weight of one is worth in each view, shape ``(n_views,)``.
+    bias
+        Log-odds of a message that no weight knows.
+
+    Raises
+    ------
+    ModelError
+        Where the arrays do not fit each other.
+    """
+
+    def __init__(
+        self, weights: NDArray[np.int8], scales: NDArray[np.float64], bias: float
+    ) -> None:
+        size = weights.shape[-1]
+        if weights.ndim != 2 or weights.dtype != np.int8 or size & (size - 1):  # noqa: PLR2004 - views by buckets
+            raise ModelError(f"starter weights have shape {weights.shape} of {weights.dtype}")
+        if scales.shape != weights.shape[:1]:
+            raise ModelError(f"starter scales have shape {scales.shape}, not {weights.shape[:1]}")
+        self._weights = weights
+        self._scales = scales
+        self._bias = bias
+
+    def margins(self, features: Features) -> NDArray[np.float64]:
+        """Return the log-odds of spam of messages hashed with `PUBLIC_SEED`, shape ``(n,)``.
+
+        Raises
+        ------
+        ModelError
+            Where the examples have another number of views.
+        """
+        if features.offsets.shape[1] != len(self._scales) + 1:
+            raise ModelError(
+                f"examples have {features.offsets.shape[1] - 1} views; "
+                f"the starter has {len(self._scales)}"
+            )
+        out = np.full(len(features), self._bias)
+        starter_margins(
+            features.values, features.offsets, self._weights, self._scales, _LIMIT, out
+        )
+        return out
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state by name, for a snapshot."""
+        return {
+            "weights": self._weights,
+            "scales": self._scales,
+            "bias": np.array([self._bias]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Bring back a starter from what :meth:`arrays` gave.
+
+        Raises
+        ------
+        ModelError
+            Where an array is missing or does not fit.
+        """
+        try:
+            return cls(arrays["weights"], arrays["scales"], float(arrays["bias"][0]))
+        except KeyError as error:
+            raise ModelError(f"the starter model lacks its array {error}") from None
+
+    @classmethod
+    def distil(cls, learner: Learner, *, bits: int, shares: NDArray[np.float64], bias: float) -> Self:
+        """Cut a learner's shared level down to a starter.
+
+        Parameters
+        ----------
+        learner
+            Trained on messages hashed with `PUBLIC_SEED`.
+        bits
+            The table has two to this power weights a view, at most as many as the learner's.
+        shares
+            Weight of each view in the sum, shape ``(n_views,)``; 0 leaves it out.
+        bias
+            Log-odds added to the sum.
+        """
+        whole = learner.arrays()["shared_weights"]
+        folded = whole.reshape(len(whole), -1, 1 << bits).sum(axis=1) * (shares != 0)[:, None]
+        # The few largest weights are cut off: they would leave too few steps to all others.
+        top = np.quantile(np.abs(folded), 0.9999, axis=1)
+        top = np.where(top > 0, top, 1.0)
+        weights = np.rint(np.clip(folded / top[:, None], -1, 1) * _INT8).astype(np.int8)
+        return cls(weights, np.asarray(top / _INT8 * shares), bias)
