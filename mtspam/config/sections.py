@@ -269,13 +269,22 @@ class ModelSettings(Section):
         reason="who says spam does not say that it is no phishing",
     )
     voice_per_day: float = setting(
-        30.0,
+        40.0,
         low=0.0,
         high=1_000_000.0,
         unit="log-odds",
         affects_fold=True,
         doc="How far one user's labels of one day may move any other user's score, at most.",
         reason="a day of honest labels stays below it once the model is in use",
+    )
+    young_labels: float = setting(
+        2_000.0,
+        low=0.0,
+        high=1_000_000.0,
+        unit="labels",
+        affects_fold=True,
+        doc="With n labels learnt, voice_per_day is multiplied by 1 + young_labels / (1 + n).",
+        reason="a young model must listen harder, or it would never grow up",
     )
     max_users: int = setting(
         65_536,

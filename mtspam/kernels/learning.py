@@ -54,7 +54,8 @@ O_BLEND, O_SHARED, O_GROUP, O_PERSONAL, O_PHISHING, O_BULK, O_STARTER, O_NOISE =
     R_VOICE,
     R_AUXILIARY,
     R_WEAK,
-) = range(16)
+    R_YOUNG,
+) = range(17)
 
 MAIN, PHISHING, BULK = 0, 1, 2
 LEAST_GRADIENT = 1e-4  # below it a step changes no digit that anybody sees
@@ -126,7 +127,7 @@ def step_messages(
     state
         What all share, shape ``(8,)``.
     rates
-        Settings, shape ``(16,)``.
+        Settings, shape ``(17,)``.
     personal_row
         For each view, its row in the personal tables; -1: it has none.
     is_learning
@@ -232,7 +233,8 @@ def step_messages(
             if users[user, K_DAY] != facts[i, B_DAY]:
                 users[user, K_DAY] = facts[i, B_DAY]
                 users[user, K_VOICE] = 0.0
-            voice = max(0.0, rates[R_VOICE] - users[user, K_VOICE])
+            young = 1.0 + rates[R_YOUNG] / (1.0 + n_labels)
+            voice = max(0.0, rates[R_VOICE] * young - users[user, K_VOICE])
         spent = 0.0
         # Heads: a label of their own kind is a full one, a label of the main kind a weak no.
         for h in range(2):

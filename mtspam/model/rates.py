@@ -28,6 +28,7 @@ def rates_of(settings: ModelSettings) -> NDArray[np.float64]:
             settings.voice_per_day,
             settings.auxiliary_rate,
             settings.weak_weight,
+            settings.young_labels,
         ],
         np.float64,
     )
