@@ -9,7 +9,7 @@ __all__ = ["distinct_tokens", "distinct_windows", "seal"]
 
 N_WINDOW_VIEWS = 2  # the views of windows come before those of tokens
 
-# Odd numbers that spread bits: the golden ratio, and that of Pelle Evensen's rrmxmx.
+# Odd numbers that spread bits: the golden ratio's, and that of degski's 64-bit mixer.
 MIX_1 = np.uint64(0x9E3779B97F4A7C15)
 MIX_2 = np.uint64(0xD6E8FEB86659FD93)
 HALF = np.uint64(32)

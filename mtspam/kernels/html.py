@@ -195,7 +195,9 @@ def _host(src: NDArray[np.uint8], i: int, end: int) -> tuple[int, int]:
         return i, i
     stop = i
     at = -1
-    while stop < end and src[stop] != 47 and src[stop] != 63 and src[stop] != 35 and src[stop] > 32:
+    while (
+        stop < end and src[stop] != 47 and src[stop] != 63 and src[stop] != 35 and src[stop] > 32
+    ):
         if src[stop] == 64:
             at = stop
         stop += 1
@@ -391,7 +393,9 @@ def read_html(
                 value_end = k
             if key == ATTR_STYLE:
                 hides = hides or _hides(src, value, min(value_end, value + 512), HIDING)
-            elif key == ATTR_HREF or key == ATTR_SRC or key == ATTR_ACTION or key == ATTR_BACKGROUND:
+            elif (
+                key == ATTR_HREF or key == ATTR_SRC or key == ATTR_ACTION or key == ATTR_BACKGROUND
+            ):
                 href = value
                 href_end = value_end
                 is_image = is_image or key == ATTR_BACKGROUND

@@ -104,9 +104,7 @@ def _skip_blank(raw: NDArray[np.uint8], i: int, end: int) -> int:
 
 
 @kernel
-def _parameters(
-    raw: NDArray[np.uint8], i: int, end: int, part: NDArray[np.int32]
-) -> None:
+def _parameters(raw: NDArray[np.uint8], i: int, end: int, part: NDArray[np.int32]) -> None:
     """Read `; name=value` pairs in one pass and keep the ranges of the four that matter."""
     while i < end:
         while i < end and raw[i] != 59:
@@ -190,9 +188,7 @@ def _content_field(
 
 
 @kernel
-def _is_delimiter(
-    raw: NDArray[np.uint8], i: int, end: int, part: NDArray[np.int32]
-) -> bool:
+def _is_delimiter(raw: NDArray[np.uint8], i: int, end: int, part: NDArray[np.int32]) -> bool:
     """Tell whether the bytes at `i`, behind two dashes, are the boundary of `part`."""
     n = part[P_BOUNDARY_END] - part[P_BOUNDARY]
     if n == 0 or i + n > end:
@@ -353,7 +349,10 @@ def split(
             in_header = False
             parts[current, P_BODY] = line
             if parts[current, P_TYPE] == TYPE_MULTIPART:
-                if parts[current, P_BOUNDARY_END] > parts[current, P_BOUNDARY] and n_open < max_depth:
+                if (
+                    parts[current, P_BOUNDARY_END] > parts[current, P_BOUNDARY]
+                    and n_open < max_depth
+                ):
                     open_parts[n_open] = current
                     n_open += 1
                 else:

@@ -1,20 +1,23 @@
 """Raw bytes to features: the one way by which mail reaches the learner. It never raises."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtspam.config import MailSettings
-from mtspam.kernels import decode, html, mime, tokens, windows
+from mtspam.kernels import decode, distinct, fieldtokens, headers, html, mime, texttokens
 from mtspam.mail.charsets import find_charset
 from mtspam.mail.fields import field_rules
 from mtspam.mail.letters import entity_table, fold_table
-from mtspam.mail.views import N_VIEWS
+from mtspam.mail.views import N_TOKEN_VIEWS, N_VIEWS, N_WINDOW_VIEWS
 from mtspam.mail.words import decode_words
 from mtspam.types import Example, Features
 
 __all__ = ["DEFECTS", "Extractor"]
+
+TOO_MUCH_TEXT, TOO_MANY_TOKENS = 1 << 16, 1 << 17
 
 DEFECTS: dict[int, str] = {
     mime.DEFECT_HEADER_LINE: "header-line",
@@ -24,15 +27,17 @@ DEFECTS: dict[int, str] = {
     mime.DEFECT_NO_BOUNDARY: "no-boundary",
     mime.DEFECT_UNCLOSED: "unclosed-part",
 }
+"""Name of each bit of :attr:`Extractor.defects`."""
 
 MAX_FIELDS = 1024
 MAX_SPANS = 2048
-MAX_TOKENS = 8192
+MAX_TOKENS = 8192  # of one view
+MAX_TURN = 1 << 29
 TEXT_TYPES = (mime.TYPE_PLAIN, mime.TYPE_HTML, mime.TYPE_TEXT)
 
 
 class Extractor:
-    """Reads messages, one at a time, in memory that is allocated once.
+    r"""Reads messages, one at a time, in memory that is allocated once.
 
     An extractor is cheap to use and dear to make; it must not be shared between threads. After a
     call of :meth:`read` its arrays describe the message read last.
@@ -49,8 +54,8 @@ class Extractor:
     Examples
     --------
     >>> extractor = Extractor(MailSettings(), seed=1)
-    >>> [len(view) for view in extractor.example(b"Subject: hi\\n\\nHello there").views]
-    [9, 8, 0, 4, 1]
+    >>> [len(view) for view in extractor.example(b"Subject: hi\n\nHello there").views]
+    [9, 8, 1, 4, 1]
     """
 
     def __init__(
@@ -58,114 +63,144 @@ class Extractor:
     ) -> None:
         self._settings = settings
         self._seed = np.uint64(seed)
-        self._public_seed = None if public_seed is None else np.uint64(public_seed)
+        self._public_seed = self._seed if public_seed is None else np.uint64(public_seed)
         self._limits = np.array([settings.max_header_bytes, settings.max_depth], np.int64)
         self._fold = fold_table()
         self._rules = field_rules()
         self._entities = entity_table()
+        self.defects = 0
+        self.n_fields = self.n_parts = self.n_spans = 0
+        self._make_room_for_text()
+        self._make_room_for_features()
+
+    def _make_room_for_text(self) -> None:
+        settings = self._settings
         room = settings.max_text_bytes
         self.fields = np.zeros((MAX_FIELDS, mime.FIELD_COLUMNS), np.int64)
         self.parts = np.zeros((settings.max_parts, mime.PART_COLUMNS), np.int32)
         self.spans = np.zeros((MAX_SPANS, html.SPAN_COLUMNS), np.int32)
-        self.text = np.zeros(room + 2 * settings.max_header_bytes, np.uint8)
         self._header_end = settings.max_header_bytes
+        self._words_end = 2 * settings.max_header_bytes
+        self.text = np.zeros(self._words_end + room, np.uint8)
         self._state = np.zeros(3, np.int64)
         self._source = np.zeros(room, np.uint8)
         self._recoded = np.zeros(3 * room, np.uint8)
         self._scratch = np.zeros(8192, np.uint8)
-        self._head = np.zeros(settings.head_window_bytes, np.uint8)
-        self._body = np.zeros(settings.body_window_bytes, np.uint8)
-        self._n_head = self._n_body = 0
-        n_slots = 1 << (3 * MAX_TOKENS - 1).bit_length()
-        self.bases = np.zeros((tokens.N_TOKEN_VIEWS, MAX_TOKENS), np.uint64)
-        self.places = np.zeros((tokens.N_TOKEN_VIEWS, MAX_TOKENS, 3), np.int32)
-        self.counts = np.zeros(tokens.N_TOKEN_VIEWS + 1, np.int64)
-        self._sink = (self.bases, self.places, self.counts, np.zeros((n_slots, 2), np.uint64))
+        self._source_left = 0
+
+    def _make_room_for_features(self) -> None:
+        settings = self._settings
         longest = max(settings.head_window_bytes, settings.body_window_bytes)
-        self._windows = np.zeros((2, longest), np.uint64)
-        self._seen = np.zeros(1 << (2 * longest - 1).bit_length(), np.uint64)
+        self.windows = np.zeros((N_WINDOW_VIEWS, longest), np.uint8)
+        self._head = self.windows[0, : settings.head_window_bytes]
+        self._body = self.windows[1, : settings.body_window_bytes]
+        self.sizes = np.zeros(N_WINDOW_VIEWS, np.int64)
+        self.bases = np.zeros((N_VIEWS, max(longest, MAX_TOKENS)), np.uint64)
+        self.places = np.zeros((N_TOKEN_VIEWS, MAX_TOKENS, 3), np.int32)
+        self.counts = np.zeros(N_VIEWS, np.int64)
+        self._found = np.zeros((2 * self.text.shape[0] + 4 * MAX_SPANS, 2), np.uint64)
+        self._seen_windows = np.zeros(1 << (2 * longest - 1).bit_length(), np.uint64)
+        n_slots = 1 << (2 * N_TOKEN_VIEWS * MAX_TOKENS - 1).bit_length()
+        self._seen_tokens = np.zeros((n_slots, 2), np.uint64)
+        self._offsets = np.zeros(N_VIEWS + 1, np.int64)
         self._turn = 0
-        self.defects = 0
 
     @property
     def max_features(self) -> int:
         """How many features a message can have at most."""
-        return 2 * self._windows.shape[1] + tokens.N_TOKEN_VIEWS * MAX_TOKENS
+        return int(self.bases.size)
 
     def read(self, raw: bytes) -> None:
-        """Read one message, whatever it is, into the arrays of this extractor."""
+        """Read one message, whatever it is, into the arrays of this extractor.
+
+        Parameters
+        ----------
+        raw
+            The message as received.
+        """
         data = np.frombuffer(raw, np.uint8)
         size = min(len(raw), self._settings.max_message_bytes)
-        n_fields, n_parts, self.defects = mime.split(
+        self.n_fields, self.n_parts, self.defects = mime.split(
             data, size, self.fields, self.parts, self._limits
         )
-        self.n_parts = n_parts
         state = self._state
-        state[:] = 0, self._header_end, 0
-        self._n_head, n_encoded = tokens.lay_headers(
-            data, self.fields, n_fields, self._rules, self.text, state, self.spans, self._head
+        state[0], state[1], state[2] = 0, self._header_end, 0
+        n_head, n_encoded = headers.lay_headers(
+            data, self.fields, self.n_fields, self._rules, self.text, state, self.spans, self._head
         )
-        state[1] = self.text.shape[0]
         if n_encoded:
+            state[1] = self._words_end
             self._decode_words()
-        self._n_body = 0
+        state[1] = self.text.shape[0]
+        self.sizes[0], self.sizes[1] = n_head, 0
         self._source_left = self._source.shape[0]
-        for row in range(n_parts):
-            part = self.parts[row]
+        for part in self.parts[: self.n_parts].tolist():
             if part[mime.P_FILE_END] > part[mime.P_FILE]:
-                self._lay(raw[part[mime.P_FILE] : part[mime.P_FILE_END]], tokens.SPAN_FILE)
+                self._lay(raw[part[mime.P_FILE] : part[mime.P_FILE_END]], headers.SPAN_FILE)
             if part[mime.P_TYPE] in TEXT_TYPES and part[mime.P_BODY_END] > part[mime.P_BODY]:
                 self._read_text(raw, data, part)
         if self.defects:
             for bit, name in DEFECTS.items():
                 if self.defects & bit:
-                    self._lay(name.encode(), tokens.SPAN_DEFECT)
-        tokens.read_tokens(
-            self.text, self.spans, int(state[2]), self.fields, self._fold, self._sink
-        )
+                    self._lay(name.encode(), headers.SPAN_DEFECT)
+        self._find_features()
 
-    def _lay(self, value: bytes, kind: int, row: int = 0) -> None:
+    def _find_features(self) -> None:
+        """Make the sets of base hashes of all views."""
+        text, spans, found = self.text, self.spans, self._found
+        self.n_spans = n_spans = int(self._state[2])
+        n = fieldtokens.read_fields(text, spans, n_spans, self.fields, found)
+        n = texttokens.read_text(text, spans, n_spans, self._fold, found, n)
+        self._turn += N_WINDOW_VIEWS
+        if self._turn > MAX_TURN:
+            self._seen_windows[:] = 0
+            self._seen_tokens[:] = 0
+            self._turn = N_WINDOW_VIEWS
+        scratch = (self._seen_windows, self._turn, self._seed)
+        distinct.distinct_windows(self.windows, self.sizes, scratch, self.bases, self.counts)
+        rows = (self._seen_tokens, self._turn, self._seed)
+        distinct.distinct_tokens(found, n, rows, self.bases, self.places, self.counts)
+
+    def _lay(self, value: bytes, kind: int) -> None:
         """Append `value` to the text as one span."""
-        start, room, n_spans = (int(x) for x in self._state)
+        start, room, n_spans = self._state.tolist()
+        if kind == headers.SPAN_FILE and b"=?" in value:
+            value = decode_words(value)
         value = value[: room - start]
         if n_spans >= MAX_SPANS or not value:
             return
-        if kind == tokens.SPAN_FILE and b"=?" in value:
-            value = decode_words(value)[: room - start]
         self.text[start : start + len(value)] = np.frombuffer(value, np.uint8)
-        self.spans[n_spans] = kind, start, start + len(value), row
+        self.spans[n_spans] = kind, start, start + len(value), 0
         self._state[0] += len(value)
         self._state[2] += 1
 
     def _decode_words(self) -> None:
         """Replace the spans of fields with encoded words by their decoded text."""
-        for number in range(int(self._state[2])):
-            span = self.spans[number]
-            if span[3] >= 0:
+        at, room, n_spans = self._state.tolist()
+        for number, (kind, start, end, row) in enumerate(self.spans[:n_spans].tolist()):
+            if row >= 0:
                 continue
-            value = decode_words(self.text[span[1] : span[2]].tobytes())
-            start = int(self._state[0])
-            value = value[: self._state[1] - start]
-            self.text[start : start + len(value)] = np.frombuffer(value, np.uint8)
-            self._state[0] += len(value)
-            self.spans[number] = span[0], start, start + len(value), -span[3] - 1
+            value = decode_words(self.text[start:end].tobytes())[: room - at]
+            self.text[at : at + len(value)] = np.frombuffer(value, np.uint8)
+            self.spans[number] = kind, at, at + len(value), -row - 1
+            at += len(value)
+        self._state[0] = at
 
-    def _read_text(self, raw: bytes, data: NDArray[np.uint8], part: NDArray[np.int32]) -> None:
+    def _read_text(self, raw: bytes, data: NDArray[np.uint8], part: list[int]) -> None:
         """Decode one part of text, keep its first bytes, lay out what it shows."""
         if self._source_left <= 0:
             return
         source = self._source
+        span = (part[mime.P_BODY], part[mime.P_BODY_END])
         size, high = decode.decode_body(
-            data,
-            (int(part[mime.P_BODY]), int(part[mime.P_BODY_END])),
-            int(part[mime.P_ENCODING]),
-            source,
-            (0, self._source_left),
+            data, span, part[mime.P_ENCODING], source, (0, self._source_left)
         )
         self._source_left -= size
-        n = min(size, self._body.shape[0] - self._n_body)
-        self._body[self._n_body : self._n_body + n] = source[:n]
-        self._n_body += n
+        n_body = int(self.sizes[1])
+        n = min(size, self._body.shape[0] - n_body)
+        if n > 0:
+            self._body[n_body : n_body + n] = source[:n]
+            self.sizes[1] = n_body + n
         charset = find_charset(raw[part[mime.P_CHARSET] : part[mime.P_CHARSET_END]])
         if high or (charset is not None and not charset.is_ascii_superset):
             if charset is None and not decode.is_utf8(source, 0, size):
@@ -178,13 +213,13 @@ class Extractor:
                 source, (0, size), self.text, state, self.spans, self._entities, self._scratch
             )
             return
-        start, number = int(state[0]), int(state[2])
-        size = min(size, int(state[1]) - start)
-        if number < MAX_SPANS and size > 0:
+        start, room, n_spans = state.tolist()
+        size = min(size, room - start)
+        if n_spans < MAX_SPANS and size > 0:
             self.text[start : start + size] = source[:size]
-            self.spans[number] = tokens.SPAN_TEXT, start, start + size, 0
-            state[0] += size
-            state[2] += 1
+            self.spans[n_spans] = headers.SPAN_TEXT, start, start + size, 0
+            state[0] = start + size
+            state[2] = n_spans + 1
 
     def _recode(
         self, source: NDArray[np.uint8], size: int, codec: str, table: NDArray[np.uint32] | None
@@ -204,7 +239,7 @@ class Extractor:
         Parameters
         ----------
         out
-            Output with room for :attr:`max_features` more.
+            Output with room for :attr:`max_features` more, C-contiguous.
         at
             Where to begin.
         public
@@ -215,33 +250,20 @@ class Extractor:
         list of int
             Where each view begins, and where the last one ends.
         """
+        self._offsets[0] = at
         seed = self._public_seed if public else self._seed
-        if not public:
-            self._find_windows()
-        offsets = [at]
-        for row, n in enumerate((*self._n_windows, *self.counts[: tokens.N_TOKEN_VIEWS])):
-            bases = self._windows[row] if row < 2 else self.bases[row - 2]  # noqa: PLR2004 - two views of windows
-            tokens.seal(bases, n, seed, out[at:])
-            at += int(n)
-            offsets.append(at)
+        distinct.seal(self.bases, self.counts, seed, out, self._offsets)
+        offsets: list[int] = self._offsets.tolist()
         return offsets
 
-    def _find_windows(self) -> None:
-        self._turn += 2
-        if self._turn > 1 << 30:
-            self._seen[:] = 0
-            self._turn = 2
-        self._n_windows = (
-            windows.distinct_windows(
-                self._head, self._n_head, self._windows[0], self._seen, self._turn
-            ),
-            windows.distinct_windows(
-                self._body, self._n_body, self._windows[1], self._seen, self._turn + 1
-            ),
-        )
-
     def features(self, messages: Sequence[bytes]) -> Features:
-        """Extract many messages into one block, in the order given."""
+        """Extract many messages into one block, in the order given.
+
+        Parameters
+        ----------
+        messages
+            Raw messages.
+        """
         out = np.empty(max(1, len(messages)) * 4096 + self.max_features, np.uint32)
         offsets = np.zeros((len(messages), N_VIEWS + 1), np.int64)
         at = 0
@@ -254,11 +276,13 @@ class Extractor:
         return Features(out[:at], offsets)
 
     def example(self, raw: bytes) -> Example:
-        """Extract one message as the journal keeps it: every view sorted."""
+        """Extract one message as the journal keeps it: every view sorted.
+
+        Parameters
+        ----------
+        raw
+            The message as received.
+        """
         block = self.features([raw])
-        bounds = block.offsets[0]
-        return Example(
-            tuple(
-                np.unique(block.values[a:b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-            )
-        )
+        bounds = block.offsets[0].tolist()
+        return Example(tuple(np.unique(block.values[a:b]) for a, b in pairwise(bounds)))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtspam.kernels.mime import fnv64
-from mtspam.kernels.tokens import (
+from mtspam.kernels.headers import (
     SPAN_ADDRESS,
     SPAN_CONTENT,
     SPAN_DATE,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtspam.kernels.mime import fnv64
-from mtspam.kernels.tokens import CLASS_BREAK, CLASS_FOREIGN, CLASS_IGNORED, CLASS_WORD
+from mtspam.kernels.texttokens import CLASS_BREAK, CLASS_FOREIGN, CLASS_IGNORED, CLASS_WORD
 
 __all__ = ["entity_table", "fold_table"]
 

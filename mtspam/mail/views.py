@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-__all__ = ["N_VIEWS", "TOKEN_KINDS", "View"]
+__all__ = ["N_TOKEN_VIEWS", "N_VIEWS", "N_WINDOW_VIEWS", "TOKEN_KINDS", "View"]
 
 
 class View(IntEnum):
@@ -21,6 +21,8 @@ class View(IntEnum):
 
 
 N_VIEWS = len(View)
+N_WINDOW_VIEWS = 2
+N_TOKEN_VIEWS = N_VIEWS - N_WINDOW_VIEWS
 
 TOKEN_KINDS: dict[str, str] = {
     "H": "field",
