@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtspam.evaluate.corpus import IndexedMessage
-from mtspam.types import NOBODY, Example, Label, UserKey
+from mtspam.types import NOBODY, Features, Label, UserKey
 
 __all__ = ["LabelledBatch", "MailPreparer", "Progressive", "ScoreColumns", "Scores"]
 
@@ -49,12 +49,12 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledBatch:
-    """Examples in order of arrival, with what is said about them.
+    """Messages in order of arrival, with what is said about them.
 
     Parameters
     ----------
-    examples
-        The hashed messages.
+    features
+        The hashed messages, one block.
     users
         Whose they are, `mtspam.types.NOBODY` if nobody's.
     labels
@@ -63,16 +63,19 @@ class LabelledBatch:
         Whether the learner is told, shape ``(n,)``. Where it is not, `labels` must not be read.
     times
         Unix seconds, 0 if unknown, shape ``(n,)``.
+    priors
+        What a starter model says, in log-odds, shape ``(n,)``; None without one.
     """
 
-    examples: Sequence[Example]
+    features: Features
     users: Sequence[UserKey]
     labels: Sequence[Label]
     has_feedback: NDArray[np.bool_]
     times: NDArray[np.int64]
+    priors: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
-        return len(self.examples)
+        return len(self.features)
 
 
 class Progressive(Protocol):
@@ -94,12 +97,12 @@ class MailPreparer:
     Parameters
     ----------
     extract
-        Raw messages to examples, in order.
+        Raw messages to one block of features, in order, and a starter's margins if there is one.
     user_key
         A user as the index names them to their key.
     """
 
-    extract: Callable[[Sequence[bytes]], Sequence[Example]]
+    extract: Callable[[Sequence[bytes]], tuple[Features, NDArray[np.float64] | None]]
     user_key: Callable[[str], UserKey]
 
     def __call__(self, messages: Sequence[IndexedMessage]) -> LabelledBatch:
@@ -116,8 +119,9 @@ class MailPreparer:
             In the same order.
         """
         entries = [message.entry for message in messages]
+        features, priors = self.extract([message.raw for message in messages])
         return LabelledBatch(
-            examples=self.extract([message.raw for message in messages]),
+            features=features,
             users=[
                 UserKey(NOBODY) if entry.user is None else self.user_key(entry.user)
                 for entry in entries
@@ -125,4 +129,5 @@ class MailPreparer:
             labels=[entry.label for entry in entries],
             has_feedback=np.array([entry.has_feedback for entry in entries], np.bool_),
             times=np.array([entry.time or 0 for entry in entries], np.int64),
+            priors=priors,
         )

@@ -2,17 +2,20 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtspam.errors import DataError
+from mtspam.evaluate.clock import stated_time
 from mtspam.evaluate.contract import LabelledBatch, Progressive, Scores
 from mtspam.evaluate.wordcounts import WordCounts
 from mtspam.metrics.binary import roca
-from mtspam.types import NOBODY, Label, UserKey
+from mtspam.types import NOBODY, Features, Label, UserKey
 
 __all__ = ["STAGES", "InboxAuc", "LevelAuc", "VectorsReport", "run_vectors"]
 
@@ -99,7 +102,7 @@ def run_vectors(
 
     The training messages are shuffled together. Inboxes have no order in time: each is shuffled,
     then they take turns, one message each, longer ones going on alone at the end. Each inbox is a
-    user of its own, and each message has feedback at once.
+    user of its own that gets 20 messages a day, and each message has feedback at once.
 
     Parameters
     ----------
@@ -127,9 +130,14 @@ def run_vectors(
     generator = np.random.default_rng(seed)
     public = [(file, i) for file in train for i in range(len(file))]
     public = [public[i] for i in generator.permutation(len(public))]
-    _progress(learner, [(*message, NOBODY) for message in public])
+    _progress(learner, [_Told(file, i, NOBODY, 0) for file, i in public])
     turns = _turns(inboxes, generator)
-    scores = _progress(learner, [(inboxes[k], i, _user(k)) for k, i in turns])
+    seen = Counter[int]()
+    told = []
+    for k, i in turns:
+        told.append(_Told(inboxes[k], i, _user(k), stated_time(seen[k])))
+        seen[k] += 1
+    scores = _progress(learner, told)
     owners = np.array([k for k, _ in turns])
     is_spam = np.array([inboxes[k].labels[i] is Label.SPAM for k, i in turns], np.bool_)
     each = [
@@ -163,16 +171,25 @@ def _user(k: int) -> bytes:
     return hashlib.blake2b(b"inbox %d" % k, digest_size=16).digest()
 
 
-def _progress(learner: Progressive, messages: Sequence[tuple[WordCounts, int, bytes]]) -> Scores:
+class _Told(NamedTuple):
+    """A message of a file, whose it is and when it comes."""
+
+    file: WordCounts
+    line: int
+    user: bytes
+    time: int
+
+
+def _progress(learner: Progressive, messages: Sequence[_Told]) -> Scores:
     columns = []
     for start in range(0, len(messages), _BATCH_SIZE):
         part = messages[start : start + _BATCH_SIZE]
         batch = LabelledBatch(
-            examples=[file.examples[i] for file, i, _ in part],
-            users=[UserKey(user) for _, _, user in part],
-            labels=[file.labels[i] for file, i, _ in part],
+            features=Features.from_examples([told.file.examples[told.line] for told in part]),
+            users=[UserKey(told.user) for told in part],
+            labels=[told.file.labels[told.line] for told in part],
             has_feedback=np.ones(len(part), np.bool_),
-            times=np.zeros(len(part), np.int64),
+            times=np.array([told.time for told in part], np.int64),
         )
         columns.append(learner.progress(batch))
     return Scores(

@@ -10,12 +10,13 @@ from mtspam.evaluate.contract import MailPreparer, Scores
 from mtspam.evaluate.corpus import Corpus
 from mtspam.evaluate.index import read_index
 from mtspam.evaluate.progressive import run_progressive
-from mtspam.types import Example, UserKey
+from mtspam.types import Example, Features, UserKey
 from tests.reference.counting_learner import CountingLearner
 
 
 def _extract(raws):
-    return [Example((np.unique(np.frombuffer(raw, np.uint8)).astype(np.uint32),)) for raw in raws]
+    letters = [np.unique(np.frombuffer(raw, np.uint8)).astype(np.uint32) for raw in raws]
+    return Features.from_examples([Example((view,)) for view in letters]), None
 
 
 PREPARE = MailPreparer(extract=_extract, user_key=lambda user: UserKey(user.encode()))

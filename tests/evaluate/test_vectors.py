@@ -60,8 +60,8 @@ class Recording(CountingLearner):
         self.seen = []
 
     def progress(self, batch):
-        for example, user in zip(batch.examples, batch.users, strict=True):
-            self.seen.append((user, int(example.views[0][-1])))
+        lasts = batch.features.values[batch.features.offsets[:, -1] - 1].tolist()
+        self.seen += zip(batch.users, lasts, strict=True)
         assert batch.has_feedback.all()
         return super().progress(batch)
 

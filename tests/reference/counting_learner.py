@@ -20,21 +20,21 @@ class CountingLearner:
         return _columns(
             [
                 self._score(example, user)
-                for example, user in zip(batch.examples, batch.users, strict=True)
+                for example, user in zip(_examples(batch), batch.users, strict=True)
             ]
         )
 
     def progress(self, batch: LabelledBatch) -> Scores:
         rows = []
-        for i, (example, user) in enumerate(zip(batch.examples, batch.users, strict=True)):
+        for i, (example, user) in enumerate(zip(_examples(batch), batch.users, strict=True)):
             rows.append(self._score(example, user))
             if batch.has_feedback[i]:
                 self._learn(example, user, batch.labels[i])
         return _columns(rows)
 
     def _score(self, example, user):
-        shared = sum(self._weight(b"", f) for view in example.views for f in view.tolist())
-        personal = sum(self._weight(user, f) for view in example.views for f in view.tolist())
+        shared = sum(self._weight(b"", f) for f in example)
+        personal = sum(self._weight(user, f) for f in example)
         return shared, personal if user else 0.0
 
     def _weight(self, user, feature):
@@ -43,9 +43,15 @@ class CountingLearner:
 
     def _learn(self, example, user, label):
         self.n_learnt += 1
-        for feature in (f for view in example.views for f in view.tolist()):
+        for feature in example:
             for key in {b"", user}:
                 self.counts[key, feature][label is not Label.HAM] += 1.0
+
+
+def _examples(batch):
+    """The features of each message, all views together."""
+    values, offsets = batch.features.values.tolist(), batch.features.offsets
+    return [values[start:end] for start, end in offsets[:, [0, -1]].tolist()]
 
 
 def _columns(rows):
