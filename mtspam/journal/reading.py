@@ -96,7 +96,9 @@ def batches(
 def _batch(rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> EventBatch:
     for row in rows:
         _insist(row)
-    seq, _, time, user, group, kind, value, weight, digest, _, prior, _, packed = zip(*rows, strict=True)
+    seq, _, time, user, group, kind, value, weight, digest, _, prior, _, packed = zip(
+        *rows, strict=True
+    )
     return EventBatch(
         seq=np.array(seq, dtype=np.int64),
         time=np.array(time, dtype=np.int64),

@@ -2,7 +2,7 @@
 
 import logging
 import time as clock
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -126,9 +126,29 @@ class Journal:
         JournalError
             If the journal cannot be written to; then it is as it was.
         """
-        packed = [pack_example(label.example) for label in labels]
+        return self.append_all([labels])
+
+    def append_all(self, batches: Iterable[Sequence[LabelEvent]]) -> Appended:
+        """Add labels batch by batch in one transaction: all or none, in constant memory.
+
+        Whatever is raised while a batch is made, the journal stays as it was.
+
+        Raises
+        ------
+        DataError
+            If an example is not distinct and rising.
+        JournalError
+            If the journal cannot be written to; then it is as it was.
+        """
+        n_new = n_same = n_changed = 0
         with self._writing() as connection:
-            return writing.append(connection, labels, packed)
+            first = reading.head(connection) + 1
+            for labels in batches:
+                packed = [pack_example(label.example) for label in labels]
+                done = writing.append(connection, labels, packed)
+                n_new, n_same = n_new + done.n_new, n_same + done.n_same
+                n_changed += done.n_changed
+            return Appended(n_new, n_same, n_changed, first, reading.head(connection))
 
     def unlabel(
         self,

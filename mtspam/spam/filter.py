@@ -1,0 +1,383 @@
+"""The spam filter: judge, learn, unlearn, forget, explain."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtspam.config import Settings
+from mtspam.errors import DataError, JournalError
+from mtspam.fold import catch_up
+from mtspam.journal import Journal, LabelEvent
+from mtspam.model import Batch
+from mtspam.spam.explaining import explain_message
+from mtspam.spam.hashing import MailHasher, load_starter
+from mtspam.spam.keys import group_key, message_digest, user_key
+from mtspam.spam.labelling import contrary_of, label_events
+from mtspam.spam.opening import load_for_reading, load_for_writing
+from mtspam.spam.records import (
+    Explanation,
+    FoldCheck,
+    FoldReport,
+    Judgement,
+    Judgements,
+    LabelledMessage,
+    LearnSummary,
+    Status,
+    UserInfo,
+)
+from mtspam.spam.report import list_users, sum_up
+from mtspam.spam.state import StateDirectory
+from mtspam.spam.upkeep import KeptModel, check_model, fold_model, save_model
+from mtspam.spam.verdicts import judgement_of, judgements_of
+from mtspam.types import NOBODY, Features, Label
+
+__all__ = ["SpamFilter"]
+
+CHUNK = 256
+
+
+class SpamFilter:
+    r"""A filter over a state directory; made by :meth:`open`, used as a context.
+
+    One process at a time may write to a state; any number may read it. Not to be shared between
+    threads.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from mtspam.types import Label
+    >>> with tempfile.TemporaryDirectory() as state, SpamFilter.open(Path(state) / "s") as spam:
+    ...     _ = spam.learn(b"Subject: pills\n\nBuy cheap pills now", Label.SPAM)
+    ...     _ = spam.learn(b"Subject: lunch\n\nSee you at noon, Ana", Label.HAM)
+    ...     str(spam.judge(b"Subject: pills\n\nBuy cheap pills now").verdict)
+    'spam'
+    """
+
+    def __init__(
+        self,
+        directory: StateDirectory,
+        settings: Settings,
+        journal: Journal | None,
+        kept: KeptModel,
+        secret: bytes,
+    ) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._journal = journal
+        self._kept = kept
+        self._secret = secret
+        self._starter = load_starter()
+        self._hasher = MailHasher(settings, secret, self._starter)
+        self._exits = ExitStack()
+
+    @classmethod
+    def open(
+        cls,
+        state: Path,
+        settings: Settings | None = None,
+        *,
+        read_only: bool = False,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Self:
+        """Open the filter whose state is in a directory.
+
+        Parameters
+        ----------
+        state
+            The directory. A writer makes it; a reader does without it, on the starter alone.
+        settings
+            None: the defaults.
+        read_only
+            Judge only: no lock is taken and nothing is written.
+        on_progress
+            Called with the number of labels just learnt, if the journal has to be folded.
+
+        Raises
+        ------
+        JournalError
+            Where the state cannot be read or written, or another process is writing to it.
+        SnapshotError
+            Where the snapshot was written by a newer version.
+        """
+        settings = settings or Settings()
+        directory = StateDirectory(Path(state))
+        with ExitStack() as exits:
+            load = load_for_reading if read_only else load_for_writing
+            journal, kept, secret = load(directory, settings, exits, on_progress)
+            opened = cls(directory, settings, None if read_only else journal, kept, secret)
+            opened._exits = exits.pop_all()
+        return opened
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write the snapshot if anything was learnt and let go of the state.
+
+        Raises
+        ------
+        SnapshotError
+            Where it cannot be written; no label is lost, the journal has them all.
+        """
+        with self._exits:
+            self._save()
+
+    def _save(self) -> None:
+        if self._journal is None or self._kept.is_saved:
+            return
+        identity = self._journal.identity
+        # The log goes into the journal's file first: readers take the younger file for the truth.
+        self._journal.close()
+        save_model(self._directory, self._settings, identity, self._kept)
+
+    # Judging.
+
+    def judge(self, raw: bytes, *, user: str | None = None, group: str | None = None) -> Judgement:
+        """Judge one message for a user."""
+        features, priors = self._hasher.hash([raw])
+        scores = self._kept.learner.predict_many(self._asked(features, priors, [user], [group]))
+        return judgement_of(
+            scores,
+            self._settings.verdict,
+            defects=self._hasher.defects(),
+            digest=message_digest(raw, self._secret),
+        )
+
+    def judge_many(
+        self,
+        raws: Sequence[bytes],
+        users: Sequence[str | None] | None = None,
+        groups: Sequence[str | None] | None = None,
+    ) -> Judgements:
+        """Judge many messages, each for its user; columns in the order given."""
+        features, priors = self._hasher.hash(raws)
+        scores = self._kept.learner.predict_many(self._asked(features, priors, users, groups))
+        return judgements_of(scores, self._settings.verdict)
+
+    def explain(
+        self, raw: bytes, *, user: str | None = None, group: str | None = None, limit: int = 15
+    ) -> Explanation:
+        """Judge one message and say why: the features that count most, level by level."""
+        return explain_message(
+            self.judge(raw, user=user, group=group),
+            self._kept.learner,
+            self._hasher.extractor,
+            (user_key(user, self._secret), group_key(group, self._secret)),
+            limit=limit,
+        )
+
+    def _asked(
+        self,
+        features: Features,
+        priors: NDArray[np.float64],
+        users: Sequence[str | None] | None,
+        groups: Sequence[str | None] | None,
+    ) -> Batch:
+        return Batch(
+            features=features,
+            users=None if users is None else [user_key(name, self._secret) for name in users],
+            groups=None if groups is None else [group_key(name, self._secret) for name in groups],
+            priors=priors,
+        )
+
+    # Learning.
+
+    def learn(
+        self,
+        raw: bytes,
+        label: Label,
+        *,
+        user: str | None = None,
+        group: str | None = None,
+        time: int | None = None,
+    ) -> LearnSummary:
+        """Learn what somebody says about one message; see :meth:`learn_many`."""
+        return self.learn_many([LabelledMessage(raw, label, user, group, time)])
+
+    def learn_many(
+        self,
+        messages: Iterable[LabelledMessage],
+        on_progress: Callable[[int], None] | None = None,
+    ) -> LearnSummary:
+        """Write labels into the journal, all or none, and learn them.
+
+        The same label twice is one label; the contrary label of the same user replaces the
+        former.
+
+        Parameters
+        ----------
+        messages
+            In any order; their times count for the bound on a voice.
+        on_progress
+            Called with the number of messages just read.
+
+        Raises
+        ------
+        JournalError
+            Where the journal cannot be written to, or the filter was opened for reading.
+        DataError
+            Where a message cannot be read; the state is then as it was.
+        """
+        journal = self._writable()
+        ids: list[str] = []
+
+        def batches() -> Iterator[list[LabelEvent]]:
+            source = iter(messages)
+            while chunk := list(islice(source, CHUNK)):
+                events, chunk_ids = label_events(chunk, self._hasher, self._secret)
+                ids.extend(chunk_ids)
+                yield events
+                if on_progress is not None:
+                    on_progress(len(chunk))
+
+        done = journal.append_all(batches())
+        self._follow(journal, n_corrections=done.n_changed)
+        return LearnSummary(len(ids), done.n_new, done.n_same, done.n_changed, tuple(ids))
+
+    def unlearn(
+        self, message: bytes | str, *, user: str | None = None, everyone: bool = False
+    ) -> int:
+        """Take back what was said about a message: at once nearly, after the next fold exactly.
+
+        Parameters
+        ----------
+        message
+            The message, or its id (or the first digits of it, at least eight).
+        user
+            Whose label to take back; None: the administrator's.
+        everyone
+            Take back everybody's.
+
+        Returns
+        -------
+        int
+            Labels taken back; 0 where there was none.
+
+        Raises
+        ------
+        DataError
+            Where the id is no id, or stands for several messages.
+        JournalError
+            Where the journal cannot be written to.
+        """
+        journal = self._writable()
+        prefix = (
+            message if isinstance(message, str) else message_digest(message, self._secret).hex()
+        )
+        key = user_key(user, self._secret)
+        found = [event for event in journal.find(prefix) if everyone or event.user == key]
+        digests = {event.digest for event in found}
+        if len(digests) > 1:
+            raise DataError(f"id {prefix!r} stands for {len(digests)} messages; give more digits")
+        for digest in digests:
+            if everyone:
+                journal.unlabel_everywhere(digest, source="cli")
+            else:
+                journal.unlabel(key, digest, source="cli")
+        # The contrary of what was taken back, until the next fold.
+        for event in found:
+            self._kept.learner.learn_many(contrary_of(event))
+        self._follow(journal, n_corrections=len(found))
+        return len(found)
+
+    def forget(self, user: str) -> int:
+        """Delete all that a user ever said and fold anew: as if they had never been here.
+
+        Returns
+        -------
+        int
+            Events deleted; 0 where nothing was known of the user.
+
+        Raises
+        ------
+        JournalError
+            Where the journal cannot be written to.
+        DataError
+            Where the name is empty.
+        """
+        journal = self._writable()
+        key = user_key(user, self._secret)
+        if key == NOBODY:
+            raise DataError("a user's name must not be empty")
+        n_events = journal.forget(key)
+        if n_events:
+            self.fold()
+        return n_events
+
+    def _follow(self, journal: Journal, *, n_corrections: int) -> None:
+        """Learn what is new in the journal."""
+        head = journal.head()
+        if head > self._kept.position:
+            catch_up(self._kept.learner, journal, self._kept.position)
+            self._kept.position = head
+            self._kept.n_corrections += n_corrections
+            self._kept.is_saved = False
+
+    # Upkeep.
+
+    def fold(self, *, on_progress: Callable[[int], None] | None = None) -> FoldReport:
+        """Fold the journal from nothing and put the result in the model's place.
+
+        Raises
+        ------
+        JournalError
+            Where the journal cannot be read or is damaged; the model stays as it was.
+        """
+        journal = self._writable()
+        began = time.perf_counter()
+        self._kept = fold_model(journal, self._settings, on_progress=on_progress)
+        seconds = time.perf_counter() - began
+        return FoldReport(self._kept.learner.n_events, self._kept.position, seconds)
+
+    def check(self, *, on_progress: Callable[[int], None] | None = None) -> FoldCheck:
+        """Prove that the snapshot equals the journal: fold anew, compare every bit.
+
+        Raises
+        ------
+        SnapshotError
+            Where the snapshot is missing or damaged.
+        JournalError
+            Where the journal is missing or damaged.
+        """
+        with Journal.open(self._directory.journal, read_only=True) as journal:
+            return check_model(self._directory, self._settings, journal, on_progress)
+
+    def users(self) -> list[UserInfo]:
+        """List who has labels, most labels first.
+
+        Raises
+        ------
+        JournalError
+            Where the journal cannot be read.
+        """
+        return list_users(self._directory, self._kept.learner)
+
+    def user_key(self, name: str) -> str:
+        """Return the key under which a user is listed, in hexadecimal."""
+        return user_key(name, self._secret).hex()
+
+    def status(self) -> Status:
+        """Sum up the state.
+
+        Raises
+        ------
+        JournalError
+            Where the journal cannot be read.
+        """
+        return sum_up(
+            self._directory, self._settings, self._kept, has_starter=self._starter is not None
+        )
+
+    def _writable(self) -> Journal:
+        if self._journal is None:
+            raise JournalError(f"state {self._directory.path}: it was opened for reading")
+        return self._journal

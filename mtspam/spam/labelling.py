@@ -1,0 +1,73 @@
+"""What people say about messages, as events of the journal and as steps of the learner."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from mtspam.journal import LabelEvent, StoredEvent
+from mtspam.model import Batch
+from mtspam.model.batch import KINDS
+from mtspam.spam.hashing import MailHasher
+from mtspam.spam.keys import group_key, message_digest, user_key
+from mtspam.spam.records import LabelledMessage
+from mtspam.types import Features, Label, LabelKind
+
+__all__ = ["contrary_of", "label_events"]
+
+_ANSWERS: dict[Label, tuple[tuple[LabelKind, int], ...]] = {
+    Label.HAM: ((LabelKind.SPAM, 0),),
+    Label.SPAM: ((LabelKind.SPAM, 1),),
+    Label.PHISHING: ((LabelKind.SPAM, 1), (LabelKind.PHISHING, 1)),
+    Label.BULK: ((LabelKind.BULK, 1),),
+}
+
+
+def label_events(
+    messages: Sequence[LabelledMessage], hasher: MailHasher, secret: bytes
+) -> tuple[list[LabelEvent], list[str]]:
+    """Turn labelled messages into events; a label may answer several questions.
+
+    Returns
+    -------
+    tuple
+        The events, and the id of each message.
+    """
+    features, priors = hasher.hash([message.raw for message in messages])
+    now = int(time.time())
+    events: list[LabelEvent] = []
+    ids: list[str] = []
+    for message, example, prior in zip(
+        messages, hasher.examples(features), priors.tolist(), strict=True
+    ):
+        digest = message_digest(message.raw, secret)
+        ids.append(digest.hex())
+        events += [
+            LabelEvent(
+                time=now if message.time is None else message.time,
+                user=user_key(message.user, secret),
+                group=group_key(message.group, secret),
+                kind=kind,
+                value=value,
+                weight=1.0,
+                digest=digest,
+                source=message.source,
+                example=example,
+                prior=prior,
+            )
+            for kind, value in _ANSWERS[message.label]
+        ]
+    return events, ids
+
+
+def contrary_of(event: StoredEvent) -> Batch:
+    """Return the opposite of a label, to be learnt when it is taken back."""
+    return Batch(
+        features=Features.from_examples([event.example]),
+        users=[event.user],
+        groups=[event.group],
+        values=np.array([1 - event.value], np.int8),
+        kinds=np.array([KINDS.index(event.kind)], np.int8),
+        times=np.array([event.time]),
+        priors=np.array([event.prior]),
+    )

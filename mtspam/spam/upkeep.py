@@ -1,0 +1,189 @@
+"""The learner on disk: taken from the snapshot if it holds, else folded from the journal."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtspam.config import Settings
+from mtspam.errors import SnapshotError
+from mtspam.fold import catch_up, fold_journal
+from mtspam.journal import Journal
+from mtspam.mail.views import N_VIEWS
+from mtspam.model import Learner
+from mtspam.snapshot import read_snapshot, write_snapshot
+from mtspam.spam.records import FoldCheck
+from mtspam.spam.state import StateDirectory
+
+__all__ = ["KeptModel", "check_model", "fold_model", "load_model", "save_model"]
+
+
+@dataclass(slots=True)
+class KeptModel:
+    """A learner and where in the journal it stands.
+
+    Parameters
+    ----------
+    learner
+        The model.
+    position
+        Place in the journal up to which it has learnt.
+    n_corrections
+        Labels taken back or changed since the last fold from nothing: 0 means that the model is
+        the journal's fold to the last bit.
+    is_saved
+        Whether the snapshot says the same.
+    """
+
+    learner: Learner
+    position: int = 0
+    n_corrections: int = 0
+    is_saved: bool = False
+
+
+def load_model(
+    directory: StateDirectory,
+    settings: Settings,
+    journal: Journal | None,
+    on_progress: Callable[[int], None] | None = None,
+) -> KeptModel:
+    """Bring the model up to the head of the journal in the cheapest way that is right.
+
+    Parameters
+    ----------
+    directory
+        Where the snapshot is.
+    settings
+        The model's.
+    journal
+        Open; None trusts the snapshot, as a reader does that saw no newer journal.
+    on_progress
+        Called with the number of labels just learnt, if the journal has to be folded.
+
+    Raises
+    ------
+    SnapshotError
+        Without a journal to rebuild it from, if the snapshot does not hold.
+    JournalError
+        Where the journal cannot be read or is damaged.
+    """
+    try:
+        kept = _from_snapshot(directory, settings, journal)
+    except SnapshotError:
+        if journal is None or not _is_rebuildable(directory):
+            raise
+        kept = None
+    if kept is None:
+        if journal is None:
+            raise SnapshotError(
+                f"snapshot {directory.snapshot}: it was made with other settings; rebuild it with "
+                "`mtspam fold`"
+            )
+        return fold_model(journal, settings, on_progress=on_progress)
+    if journal is not None and journal.head() > kept.position:
+        catch_up(kept.learner, journal, kept.position)
+        kept.position = journal.head()
+        kept.is_saved = False
+    return kept
+
+
+def fold_model(
+    journal: Journal,
+    settings: Settings,
+    *,
+    upto: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> KeptModel:
+    """Fold the journal from nothing."""
+    position = journal.head() if upto is None else upto
+    learner = fold_journal(
+        journal, settings.model, N_VIEWS, upto=position, on_progress=on_progress
+    )
+    return KeptModel(learner, position)
+
+
+def _is_rebuildable(directory: StateDirectory) -> bool:
+    """Tell whether a snapshot that does not hold may be replaced: not if it is of the future."""
+    try:
+        read_snapshot(directory.snapshot, verify=False)
+    except SnapshotError as error:
+        return "newer" not in str(error)
+    return True
+
+
+def _from_snapshot(
+    directory: StateDirectory, settings: Settings, journal: Journal | None
+) -> KeptModel | None:
+    """Read the snapshot; None where it is of other settings, another journal or overtaken."""
+    if not directory.snapshot.exists() and journal is not None:
+        return None
+    found = read_snapshot(directory.snapshot, verify=False)
+    header = found.header
+    if header["settings"] != settings.digest() or header["n_views"] != N_VIEWS:
+        return None
+    position = int(header["position"])
+    if journal is not None and (
+        header["journal"] != journal.identity
+        or position > journal.head()
+        or not journal.is_intact(position)
+    ):
+        return None
+    learner = Learner.from_arrays(settings.model, found.arrays)
+    return KeptModel(learner, position, int(header["n_corrections"]), is_saved=True)
+
+
+def save_model(
+    directory: StateDirectory, settings: Settings, journal_id: str, kept: KeptModel
+) -> None:
+    """Write the snapshot, whole or not at all.
+
+    Raises
+    ------
+    SnapshotError
+        Where it cannot be written; the old one stays.
+    """
+    header = {
+        "settings": settings.digest(),
+        "n_views": N_VIEWS,
+        "position": kept.position,
+        "journal": journal_id,
+        "n_corrections": kept.n_corrections,
+    }
+    write_snapshot(directory.snapshot, header, kept.learner.arrays())
+    kept.is_saved = True
+
+
+def check_model(
+    directory: StateDirectory,
+    settings: Settings,
+    journal: Journal,
+    on_progress: Callable[[int], None] | None = None,
+) -> FoldCheck:
+    """Fold the journal again and compare every bit with the snapshot.
+
+    Raises
+    ------
+    SnapshotError
+        Where the snapshot is missing, torn or damaged.
+    JournalError
+        Where the journal is damaged.
+    """
+    n_events = journal.check()
+    found = read_snapshot(directory.snapshot, verify=True)
+    differences = []
+    if found.header["settings"] != settings.digest():
+        differences.append("settings")
+    if found.header["journal"] != journal.identity:
+        differences.append("journal")
+    position = int(found.header["position"])
+    if position != journal.head():
+        differences.append("position")
+    fresh = fold_journal(journal, settings.model, N_VIEWS, on_progress=on_progress).arrays()
+    differences += [
+        name
+        for name in sorted(fresh.keys() | found.arrays.keys())
+        if name not in fresh
+        or name not in found.arrays
+        or not np.array_equal(fresh[name], found.arrays[name])
+    ]
+    return FoldCheck(not differences, n_events, tuple(differences))
