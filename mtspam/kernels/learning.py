@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from mtspam.kernels._jit import kernel
 
-__all__ = ["personal_buckets", "step_messages"]
+__all__ = ["crossed_weights", "step_messages"]
 
 MIX_1 = np.uint64(0x9E3779B97F4A7C15)
 MIX_2 = np.uint64(0xD6E8FEB86659FD93)
 HALF = np.uint64(32)
+TOP = np.uint64(63)
 
 Batch = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 Tables = tuple[
@@ -27,6 +28,8 @@ Tables = tuple[
     NDArray[np.float32],
 ]
 Keepers = tuple[NDArray[np.uint64], NDArray[np.float64], NDArray[np.uint64], NDArray[np.float64]]
+Common = tuple[NDArray[np.float64], NDArray[np.float64]]
+Fixed = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 # Columns of a batch's facts.
 B_KIND, B_VALUE, B_USER, B_GROUP, B_DAY = range(5)
@@ -60,13 +63,13 @@ O_BLEND, O_SHARED, O_GROUP, O_PERSONAL, O_PHISHING, O_BULK, O_STARTER, O_NOISE =
 MAIN, PHISHING, BULK = 0, 1, 2
 LEAST_GRADIENT = 1e-4  # below it a step changes no digit that anybody sees
 LARGEST_MARGIN = 20.0  # of one input of the combiner: surer than any corpus can teach
-LARGEST_MIX = 1.0  # weight of one view: what makes the bound on a voice hold
+LARGEST_MIX = 1.0  # weight of one input: what makes the bound on a voice hold
 LEAST_MIX = 0.02
 
 
 @kernel
 def _sigmoid(z: float) -> float:
-    return 1.0 / (1.0 + np.exp(-min(max(z, -40.0), 40.0)))
+    return float(1.0 / (1.0 + np.exp(-min(max(z, -40.0), 40.0))))
 
 
 @kernel
@@ -75,20 +78,31 @@ def _clip(x: float, bound: float) -> float:
 
 
 @kernel
-def _personal(h: np.uint32, key: np.uint64, mask: np.uint64) -> np.uint64:
-    """Bucket of a feature crossed with the key of a user or group."""
+def _cross(h: np.uint32, key: np.uint64) -> np.uint64:
+    """Hash a feature with the key of a user or group: low bits a bucket, top bit a sign."""
     x = (np.uint64(h) ^ key) * MIX_1
     x = (x ^ (x >> HALF)) * MIX_2
-    return (x ^ (x >> HALF)) & mask
+    return x ^ (x >> HALF)
 
 
 @kernel
-def personal_buckets(
-    features: NDArray[np.uint32], key: np.uint64, mask: np.uint64, out: NDArray[np.int64]
+def _sign(x: np.uint64) -> float:
+    # Without it, who fills the personal table would lift the scores of all who share its buckets.
+    return 1.0 - 2.0 * float(np.int64(x >> TOP))
+
+
+@kernel
+def crossed_weights(
+    features: NDArray[np.uint32],
+    key: np.uint64,
+    table: NDArray[np.float32],
+    out: NDArray[np.float64],
 ) -> None:
-    """Write the bucket of each feature crossed with `key`, for explanations."""
+    """Write the weight of each feature crossed with `key`, for explanations."""
+    mask = np.uint64(table.shape[0] - 1)
     for i in range(features.shape[0]):
-        out[i] = np.int64(_personal(features[i], key, mask))
+        x = _cross(features[i], key)
+        out[i] = _sign(x) * table[x & mask]
 
 
 @kernel
@@ -96,11 +110,8 @@ def step_messages(
     batch: Batch,
     tables: Tables,
     keepers: Keepers,
-    combiner: NDArray[np.float64],
-    state: NDArray[np.float64],
-    rates: NDArray[np.float64],
-    personal_row: NDArray[np.int64],
-    is_learning: bool,
+    common: Common,
+    fixed: Fixed,
     out: NDArray[np.float64],
 ) -> None:
     """Score messages in order and learn from each before the next is scored.
@@ -108,7 +119,8 @@ def step_messages(
     The update of a view is AdaGrad on the logistic loss of its own margin, mixed a little with
     the sum of all views (`R_JOINT`), bounded in length (`R_LARGEST`) and weighted by the
     probability that the label is no mistake. Group and personal levels use the shared level's
-    accumulator.
+    accumulator. Whatever a user's label moves that others see is charged to the user's voice of
+    the day (`R_VOICE`), and shrunk by `share` to what is left of it: docs/adr/0006.
 
     Parameters
     ----------
@@ -122,16 +134,11 @@ def step_messages(
         heads, shape ``(2, size)``. Sizes are powers of two.
     keepers
         Keys and figures of users, keys and figures of groups.
-    combiner
-        Row 0 weights, row 1 accumulators: of the views, the starter, the two heads.
-    state
-        What all share, shape ``(8,)``.
-    rates
-        Settings, shape ``(17,)``.
-    personal_row
-        For each view, its row in the personal tables; -1: it has none.
-    is_learning
-        Whether to learn at all.
+    common
+        The combiner's weights (row 0) and accumulators (row 1) of the views, the starter and the
+        two heads, shape ``(2, n_views + 3)``; what else all share, shape ``(8,)``.
+    fixed
+        Settings, shape ``(17,)``; for each view, its row in the personal tables, -1: it has none.
     out
         Output, shape ``(n, 8)``: log-odds of blend, of the shared level, contributions of group
         and personal level, margins of the heads, contribution of the starter, and the
@@ -146,6 +153,8 @@ def step_messages(
     features, offsets, facts, reals = batch
     W, G, P, Q, A, B = tables
     user_keys, users, group_keys, groups = keepers
+    combiner, state = common
+    rates, personal_row = fixed
     n_views = W.shape[0]
     mask = np.uint64(W.shape[1] - 1)
     p_mask = np.uint64(P.shape[1] - 1)
@@ -162,7 +171,7 @@ def step_messages(
         c_user = 0.0
         bias = state[S_BIAS]
         if user >= 0:
-            c_user = users[user, K_LABELS] / (users[user, K_LABELS] + rates[R_EVIDENCE])
+            c_user = users[user, K_LABELS] / max(users[user, K_LABELS] + rates[R_EVIDENCE], 1e-9)
             bias += users[user, K_BIAS]
         if group >= 0:
             bias += groups[group, K_BIAS]
@@ -187,12 +196,14 @@ def step_messages(
             if row >= 0 and c_user > 0.0:
                 z = 0.0
                 for j in range(first, last):
-                    z += P[row, _personal(features[j], user_keys[user], p_mask)]
+                    h = _cross(features[j], user_keys[user])
+                    z += _sign(h) * P[row, h & p_mask]
                 p[k] = z * x * c_user
-            if row >= 0 and group >= 0:
+            if row >= 0 and group >= 0 and groups[group, K_LABELS] > 0.0:
                 z = 0.0
                 for j in range(first, last):
-                    z += Q[row, _personal(features[j], group_keys[group], q_mask)]
+                    h = _cross(features[j], group_keys[group])
+                    z += _sign(h) * Q[row, h & q_mask]
                 q[k] = z * x
             total += s[k] + q[k] + p[k]
             shared += combiner[0, k] * _clip(s[k], LARGEST_MARGIN)
@@ -201,17 +212,18 @@ def step_messages(
         # Auxiliary heads and the starter are further inputs of the combiner.
         start, stop = offsets[i, min(2, n_views - 1)], offsets[i, n_views]
         x_head = 1.0 / np.sqrt(max(1, stop - start))
-        for h in range(2):
-            head[h] = 0.0
-            if state[S_PHISHING + h] > 0.0:
+        for a in range(2):
+            head[a] = 0.0
+            if state[S_PHISHING + a] > 0.0:
                 z = 0.0
                 for j in range(start, stop):
-                    z += A[h, np.uint64(features[j]) & a_mask]
-                head[h] = z * x_head
-                shared += combiner[0, n_views + 1 + h] * _clip(head[h], LARGEST_MARGIN)
+                    z += A[a, np.uint64(features[j]) & a_mask]
+                head[a] = z * x_head
+                shared += combiner[0, n_views + 1 + a] * _clip(head[a], LARGEST_MARGIN)
         n_labels = state[S_HAM] + state[S_SPAM]
-        prior = reals[i, 0] * rates[R_STARTER] / (rates[R_STARTER] + n_labels)
-        starter = combiner[0, n_views] * _clip(prior, LARGEST_MARGIN)
+        before = max(rates[R_STARTER] + n_labels, 1e-9)
+        prior = _clip(reals[i, 0], LARGEST_MARGIN) * rates[R_STARTER] / before
+        starter = combiner[0, n_views] * prior
         z_all = shared + starter + of_group + of_user + bias - state[S_BIAS]
         out[i, O_BLEND] = z_all
         out[i, O_SHARED] = shared + starter
@@ -222,7 +234,7 @@ def step_messages(
         out[i, O_STARTER] = starter
         out[i, O_NOISE] = 0.0
         value = facts[i, B_VALUE]
-        if not is_learning or value < 0:
+        if value < 0:
             continue
         kind = facts[i, B_KIND]
         weight = reals[i, 1]
@@ -230,35 +242,37 @@ def step_messages(
         # What is left of this user's voice today; labels of nobody are the administrator's.
         voice = np.inf
         if user >= 0:
-            if users[user, K_DAY] != facts[i, B_DAY]:
+            # A day refreshes it once; labels said to be older share what is left of the newest.
+            if users[user, K_DAY] < facts[i, B_DAY]:
                 users[user, K_DAY] = facts[i, B_DAY]
                 users[user, K_VOICE] = 0.0
             young = 1.0 + rates[R_YOUNG] / (1.0 + n_labels)
             voice = max(0.0, rates[R_VOICE] * young - users[user, K_VOICE])
         spent = 0.0
         # Heads: a label of their own kind is a full one, a label of the main kind a weak no.
-        for h in range(2):
-            is_own = kind == h + 1
+        for a in range(2):
+            is_own = kind == a + 1
             if is_own and value == 1:
-                state[S_PHISHING + h] += 1.0
-            is_no = kind == MAIN and state[S_PHISHING + h] > 0.0 and (h == 1 or value == 0)
-            if not (is_own or is_no):
+                state[S_PHISHING + a] += 1.0
+            is_no = kind == MAIN and (a == 1 or value == 0)
+            if state[S_PHISHING + a] == 0.0 or not (is_own or is_no):
                 continue
-            e = (value if is_own else 0.0) - _sigmoid(head[h])
+            e = (value if is_own else 0.0) - _sigmoid(head[a])
             g = e * weight * x_head * (1.0 if is_own else rates[R_WEAK])
             if stop == start or abs(g) < LEAST_GRADIENT * x_head:
                 continue
             z = 0.0
             for j in range(start, stop):
-                z += 1.0 / (B[h, np.uint64(features[j]) & a_mask] + g * g)
+                z += 1.0 / (B[a, np.uint64(features[j]) & a_mask] + g * g)
             length_head = np.sqrt(z) * abs(g) * rates[R_AUXILIARY]
-            scale = min(1.0, rates[R_LARGEST] / max(length_head, 1e-12))
-            scale = min(scale, max(0.0, voice - spent) / max(length_head * scale, 1e-12))
-            spent += length_head * scale
+            bound = min(1.0, rates[R_LARGEST] / max(length_head, 1e-12))
+            share = min(1.0, max(0.0, voice - spent) / max(length_head * bound, 1e-12))
+            spent += length_head * bound * share
             for j in range(start, stop):
                 at = np.uint64(features[j]) & a_mask
-                B[h, at] += g * g
-                A[h, at] += np.float32(scale * rates[R_AUXILIARY] * g / np.sqrt(B[h, at]))
+                B[a, at] += g * g * share
+                root = np.sqrt(B[a, at] + g * g * (1.0 - share))
+                A[a, at] += np.float32(bound * share * rates[R_AUXILIARY] * g / root)
         if kind != MAIN:
             if user >= 0:
                 users[user, K_VOICE] += spent
@@ -271,9 +285,7 @@ def step_messages(
         noise = state[S_NOISE]
         flipped = noise * (1.0 - agrees) / (noise * (1.0 - agrees) + (1.0 - noise) * agrees)
         out[i, O_NOISE] = flipped
-        noise += rates[R_NOISE_RATE] * (flipped - noise)
-        state[S_NOISE] = min(max(noise, 1e-4), rates[R_NOISE_MAX])
-        caution = (1.0 - 2.0 * state[S_NOISE]) ** rates[R_NOISE_POWER]
+        caution = (1.0 - 2.0 * noise) ** rates[R_NOISE_POWER]
         trust = 1.0 - flipped
         # Lengths of the shared steps, for the bounds.
         for k in range(n_views):
@@ -305,16 +317,16 @@ def step_messages(
         n_inputs = n_views + 3
         for k in range(n_inputs):
             m = prior if k == n_views else head[k - n_views - 1] if k > n_views else 0.0
+            reach = LARGEST_MARGIN
             if k < n_views:
                 m = s[k] + q[k] + p[k]
+                reach *= 3.0  # a view's weight multiplies the margins of three levels
             g = e_all * _clip(m, 8.0)
-            mixing += rates[R_COMBINER] * abs(g) / np.sqrt(combiner[1, k] + g * g) * LARGEST_MARGIN
-        mixing *= 3.0  # a view's weight multiplies the margins of three levels
+            mixing += rates[R_COMBINER] * abs(g) / np.sqrt(combiner[1, k] + g * g) * reach
         biasing = rates[R_BIAS] * abs(e_all) / np.sqrt(state[S_BIAS_G] + e_all * e_all)
         if group >= 0:
             biasing += rates[R_BIAS] * abs(e_all) / np.sqrt(2.0 + groups[group, K_LABELS])
-        before = rates[R_STARTER] + n_labels
-        biasing += LARGEST_MARGIN * rates[R_STARTER] * trust / (before * (before + trust))
+        biasing += LARGEST_MARGIN * rates[R_STARTER] / before * trust / before
         cost = move + mixing + biasing
         share = min(1.0, max(0.0, voice - spent) / max(cost, 1e-12))
         spent += cost * share
@@ -336,11 +348,11 @@ def step_messages(
                 root = np.sqrt(G[k, at] + g * g * (1.0 - share))
                 W[k, at] += np.float32(eta * g / root)
                 if row >= 0 and user >= 0:
-                    to = _personal(features[j], user_keys[user], p_mask)
-                    P[row, to] += np.float32(eta_p / root)
+                    h = _cross(features[j], user_keys[user])
+                    P[row, h & p_mask] += np.float32(_sign(h) * eta_p / root)
                 if row >= 0 and group >= 0:
-                    to = _personal(features[j], group_keys[group], q_mask)
-                    Q[row, to] += np.float32(eta_q / root)
+                    h = _cross(features[j], group_keys[group])
+                    Q[row, h & q_mask] += np.float32(_sign(h) * eta_q / root)
         for k in range(n_inputs):
             m = prior if k == n_views else head[k - n_views - 1] if k > n_views else 0.0
             if k < n_views:
@@ -354,6 +366,8 @@ def step_messages(
         root = np.sqrt(state[S_BIAS_G] + (1.0 - share) * e_all * e_all)
         state[S_BIAS] += share * rates[R_BIAS] * e_all / root
         state[S_SPAM if value == 1 else S_HAM] += trust * share
+        noise += rates[R_NOISE_RATE] * (flipped - noise) * share
+        state[S_NOISE] = min(max(noise, 1e-4), rates[R_NOISE_MAX])
         if user >= 0:
             users[user, K_LABELS] += 1.0
             users[user, K_SPAM] += value

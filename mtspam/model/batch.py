@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mtspam.types import Features, GroupKey, LabelKind, UserKey
+from mtspam.types import NOBODY, Features, GroupKey, LabelKind, UserKey
 
 __all__ = ["KINDS", "Batch", "Keys", "Scores"]
 
@@ -14,6 +14,8 @@ KINDS = (LabelKind.SPAM, LabelKind.PHISHING, LabelKind.BULK)
 """Label kinds in the order of their numbers in the kernels."""
 
 NO_LABEL = -1
+NO_USER = UserKey(NOBODY)
+NO_GROUP = GroupKey(NOBODY)
 SECONDS_PER_DAY = 86_400
 
 

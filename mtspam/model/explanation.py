@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mtspam.kernels.learning import personal_buckets
+from mtspam.kernels.learning import crossed_weights
+from mtspam.model.batch import NO_GROUP, NO_USER
 from mtspam.model.learner import Learner
-from mtspam.types import NOBODY, GroupKey, UserKey
+from mtspam.types import GroupKey, UserKey
 
 __all__ = ["Contribution", "contributions"]
 
@@ -34,8 +35,8 @@ def contributions(
     view: int,
     features: NDArray[np.uint32],
     *,
-    user: UserKey = UserKey(NOBODY),
-    group: GroupKey = GroupKey(NOBODY),
+    user: UserKey = NO_USER,
+    group: GroupKey = NO_GROUP,
 ) -> Contribution:
     """Return what each feature of a view adds to the log-odds of spam.
 
@@ -60,7 +61,7 @@ def contributions(
     shared = table[features & np.uint32(len(table) - 1)].astype(np.float64) * share
     row = view - (learner.n_views - len(arrays["personal_weights"]))
     of_group = of_user = nothing
-    if row >= 0 and group in learner.groups:
+    if row >= 0 and learner.groups.n_labels(group):
         of_group = share * _crossed(arrays["group_weights"][row], features, group)
     if row >= 0 and user in learner.users:
         evidence = learner.evidence(user)
@@ -72,7 +73,7 @@ def _crossed(
     table: NDArray[np.float32], features: NDArray[np.uint32], key: bytes
 ) -> NDArray[np.float64]:
     """Weights of features crossed with a key."""
-    buckets = np.empty(len(features), np.int64)
+    weights = np.empty(len(features))
     salt = np.uint64(int.from_bytes(key[:8], "little"))
-    personal_buckets(features, salt, np.uint64(len(table) - 1), buckets)
-    return table[buckets].astype(np.float64)
+    crossed_weights(features, salt, table, weights)
+    return weights

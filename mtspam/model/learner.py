@@ -1,6 +1,6 @@
 """The hierarchical multi-task learner: state, one face for one message and for many."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -9,15 +9,19 @@ from numpy.typing import NDArray
 from mtspam.config import ModelSettings
 from mtspam.errors import ModelError
 from mtspam.kernels import learning
-from mtspam.model.batch import NO_LABEL, SECONDS_PER_DAY, Batch, Keys, Scores
+from mtspam.model.batch import NO_GROUP, NO_LABEL, NO_USER, Batch, Keys, Scores
+from mtspam.model.checks import check_arrays, check_batch
+from mtspam.model.columns import columns_of
+from mtspam.model.merging import merge_registers, merge_tables
 from mtspam.model.rates import rates_of
 from mtspam.model.register import Register
-from mtspam.types import NOBODY, Example, Features, GroupKey, UserKey
+from mtspam.types import Example, Features, GroupKey, UserKey
 
 __all__ = ["Learner"]
 
 N_PERSONAL_VIEWS = 3  # the last views of an example have group and personal weights
 N_STATE = 8
+N_HEADS = 2
 _TABLES = (
     "shared_weights",
     "shared_squares",
@@ -51,24 +55,19 @@ class Learner:
         n_personal = min(N_PERSONAL_VIEWS, n_views)
         first = np.float32(settings.initial_accumulator)
         shape = (n_views, 1 << settings.shared_bits)
-        heads = (2, 1 << settings.auxiliary_bits)
-        combiner = np.zeros((2, n_views + 3))
-        combiner[0, : n_views + 1] = settings.mixing_weight
-        combiner[1] = 10.0  # as much as a hundred labels with margins of one: the prior is heard
-        state = np.zeros(N_STATE)
-        state[learning.S_BIAS_G] = 1.0
-        state[learning.S_NOISE] = settings.noise_prior
+        personal = 1 << settings.personal_bits
+        heads = (N_HEADS, 1 << settings.auxiliary_bits)
         self._take(
             settings,
             {
                 "shared_weights": np.zeros(shape, np.float32),
                 "shared_squares": np.full(shape, first, np.float32),
-                "personal_weights": np.zeros((n_personal, 1 << settings.personal_bits), np.float32),
+                "personal_weights": np.zeros((n_personal, personal), np.float32),
                 "group_weights": np.zeros((n_personal, 1 << settings.group_bits), np.float32),
                 "head_weights": np.zeros(heads, np.float32),
                 "head_squares": np.full(heads, first, np.float32),
-                "combiner": combiner,
-                "state": state,
+                "combiner": _first_combiner(settings, n_views),
+                "state": _first_state(settings),
             },
             Register.empty(settings.max_users),
             Register.empty(settings.max_groups),
@@ -83,7 +82,8 @@ class Learner:
     ) -> None:
         self.settings = settings
         self._rates = rates_of(settings)
-        self._tables = tuple(arrays[name] for name in _TABLES)
+        weights, squares, personal, group, heads, head_squares = (arrays[name] for name in _TABLES)
+        self._tables = (weights, squares, personal, group, heads, head_squares)
         self._combiner = arrays["combiner"]
         self._state = arrays["state"]
         self.users = users
@@ -94,18 +94,18 @@ class Learner:
         self._check()
 
     def _check(self) -> None:
-        """Hold the sizes to what the kernels trust in."""
-        for name, table in zip(_TABLES, self._tables, strict=True):
-            size = table.shape[1] if table.ndim == 2 else 0  # noqa: PLR2004 - views by buckets
-            if table.dtype != np.float32 or size < 1 or size & (size - 1):
-                raise ModelError(
-                    f"table {name} has shape {table.shape} of {table.dtype}; it must have a power "
-                    "of two float32 weights a view"
-                )
-        if self._tables[0].shape != self._tables[1].shape:
-            raise ModelError("weights and accumulators of the shared level differ in shape")
-        if self._combiner.shape != (2, self.n_views + 3) or self._state.shape != (N_STATE,):
-            raise ModelError(f"the combiner has shape {self._combiner.shape}")
+        n_views, n_personal = self.n_views, min(N_PERSONAL_VIEWS, self.n_views)
+        rows = (n_views, n_views, n_personal, n_personal, N_HEADS, N_HEADS)
+        check_arrays(
+            dict(zip(_TABLES, zip(self._tables, rows, strict=True), strict=True)),
+            {
+                "combiner": (self._combiner, (2, n_views + 3)),
+                "state": (self._state, (N_STATE,)),
+            },
+        )
+        for at in (0, 4):
+            if self._tables[at].shape != self._tables[at + 1].shape:
+                raise ModelError(f"{_TABLES[at]} and {_TABLES[at + 1]} differ in shape")
 
     @property
     def n_views(self) -> int:
@@ -129,8 +129,7 @@ class Learner:
 
     def evidence(self, user: UserKey) -> float:
         """How far a user's own level is trusted: from 0, without labels, towards 1."""
-        row = self.users.row(user)
-        n = float(self.users.figures[row, 0]) if row >= 0 else 0.0
+        n = self.users.n_labels(user)
         return n / (n + self.settings.evidence_labels) if n else 0.0
 
     @property
@@ -183,7 +182,7 @@ class Learner:
         """Take in what another learner of equal settings learnt about other users.
 
         Shared weights are averaged by the mass of their accumulators; personal and group weights
-        are added, since each user's labels must have gone to one of the two learners.
+        are added, since all labels of a user, and of a group, must have gone to one of the two.
 
         Raises
         ------
@@ -195,33 +194,14 @@ class Learner:
         A. Agarwal, O. Chapelle, M. Dudík, J. Langford, "A Reliable Effective Terascale Linear
         Learning System", JMLR 15 (2014), section 3: the weighted average.
         """
-        for mine, its in zip(self._tables, other._tables, strict=True):
-            if mine.shape != its.shape:
-                raise ModelError(f"tables of shape {mine.shape} and {its.shape} cannot be merged")
-        first = np.float32(self.settings.initial_accumulator)
-        for at in (0, 4):
-            weights, squares = self._tables[at], self._tables[at + 1]
-            its_weights, its_squares = other._tables[at], other._tables[at + 1]
-            mine, its = squares - first, its_squares - first
-            mass = mine + its
-            total = np.where(mass > 0, mass, 1)
-            weights[:] = (weights * mine + its_weights * its) / total
-            squares[:] = first + mass
-        self._tables[2][:] += other._tables[2]
-        self._tables[3][:] += other._tables[3]
-        n, m = self.n_labels, other.n_labels
-        share = m / (n + m) if n + m else 0.0
-        self._combiner[0] += share * (other._combiner[0] - self._combiner[0])
-        counts = slice(learning.S_HAM, N_STATE)
-        self._state[: learning.S_HAM] += share * (
-            other._state[: learning.S_HAM] - self._state[: learning.S_HAM]
-        )
-        self._state[counts] += other._state[counts]
-        for mine_of, its_of in ((self.users, other.users), (self.groups, other.groups)):
-            mine_of.admit([key for key, _ in its_of.items()])
-            for key, figures in its_of.items():
-                if key in mine_of:
-                    mine_of.figures[mine_of.row(key)] += figures
+        first: dict[str, NDArray[Any]] = {
+            "accumulator": np.array(self.settings.initial_accumulator, np.float32),
+            "combiner": _first_combiner(self.settings, self.n_views),
+            "state": _first_state(self.settings),
+        }
+        merge_tables(self.arrays(), other.arrays(), first)
+        merge_registers(self.users, other.users)
+        merge_registers(self.groups, other.groups)
 
     # What it says and learns.
 
@@ -231,8 +211,9 @@ class Learner:
         Raises
         ------
         ModelError
-            Where the examples have another number of views.
+            Where the batch does not fit the model: another number of views, lengths that differ.
         """
+        check_batch(batch, self.n_views)
         return self._step(batch, is_learning=False)
 
     def learn_many(self, batch: Batch) -> Scores:
@@ -246,10 +227,11 @@ class Learner:
         Raises
         ------
         ModelError
-            Where the examples have another number of views.
+            Where the batch does not fit the model: another number of views, lengths that differ.
         """
+        check_batch(batch, self.n_views)
         if batch.values is not None:
-            told = np.flatnonzero(batch.values != NO_LABEL)
+            told = np.flatnonzero(batch.values != NO_LABEL).tolist()
             if batch.users is not None:
                 self.users.admit([batch.users[i] for i in told])
             if batch.groups is not None:
@@ -257,7 +239,7 @@ class Learner:
         return self._step(batch, is_learning=True)
 
     def predict_one(
-        self, example: Example, user: UserKey = UserKey(NOBODY), group: GroupKey = GroupKey(NOBODY)
+        self, example: Example, user: UserKey = NO_USER, group: GroupKey = NO_GROUP
     ) -> Scores:
         """Score one example, as :meth:`predict_many` does."""
         block = Features.from_examples([example])
@@ -267,47 +249,40 @@ class Learner:
         self,
         example: Example,
         value: int,
-        user: UserKey = UserKey(NOBODY),
-        group: GroupKey = GroupKey(NOBODY),
+        user: UserKey = NO_USER,
+        group: GroupKey = NO_GROUP,
     ) -> None:
         """Learn one answer (1 spam, 0 ham) to the main question, as :meth:`learn_many` does."""
         values = np.array([value], np.int8)
         block = Features.from_examples([example])
         self.learn_many(Batch(features=block, users=[user], groups=[group], values=values))
 
-    def keys(self, users: Sequence[UserKey] | None, groups: Sequence[GroupKey] | None, n: int) -> Keys:
-        """Return the rows of `n` users and groups."""
-        return Keys(self.users.rows(users, n), self.groups.rows(groups, n))
-
     def _step(self, batch: Batch, *, is_learning: bool) -> Scores:
         n = len(batch)
-        offsets = batch.features.offsets
-        if n and offsets.shape[1] != self.n_views + 1:
-            raise ModelError(
-                f"examples have {offsets.shape[1] - 1} views; this model has {self.n_views}"
-            )
         out = np.zeros((n, 8))
         if n:
-            keys = self.keys(batch.users, batch.groups, n)
-            facts = np.zeros((n, 5), np.int64)
-            facts[:, learning.B_KIND] = 0 if batch.kinds is None else batch.kinds
-            facts[:, learning.B_VALUE] = NO_LABEL if batch.values is None else batch.values
-            facts[:, learning.B_USER] = keys.users
-            facts[:, learning.B_GROUP] = keys.groups
-            facts[:, learning.B_DAY] = 0 if batch.times is None else batch.times // SECONDS_PER_DAY
-            reals = np.zeros((n, 2))
-            reals[:, 0] = 0.0 if batch.priors is None else batch.priors
-            reals[:, 1] = 1.0 if batch.weights is None else batch.weights
+            keys = Keys(self.users.rows(batch.users, n), self.groups.rows(batch.groups, n))
             learning.step_messages(
-                (batch.features.values, offsets, facts, reals),
+                columns_of(batch, keys, is_learning=is_learning),
                 self._tables,
                 (self.users.salts, self.users.figures, self.groups.salts, self.groups.figures),
-                self._combiner,
-                self._state,
-                self._rates,
-                self._personal_row,
-                is_learning,
+                (self._combiner, self._state),
+                (self._rates, self._personal_row),
                 out,
             )
         blend, shared, group, personal, phishing, bulk, starter, mistake = out.T
         return Scores(blend, shared, group, personal, phishing, bulk, starter, mistake)
+
+
+def _first_combiner(settings: ModelSettings, n_views: int) -> NDArray[np.float64]:
+    combiner: NDArray[np.float64] = np.zeros((2, n_views + 3))
+    combiner[0, : n_views + 1] = settings.mixing_weight
+    combiner[1] = 10.0  # as much as a hundred labels with margins of one: the prior is heard
+    return combiner
+
+
+def _first_state(settings: ModelSettings) -> NDArray[np.float64]:
+    state: NDArray[np.float64] = np.zeros(N_STATE)
+    state[learning.S_BIAS_G] = 1.0
+    state[learning.S_NOISE] = settings.noise_prior
+    return state

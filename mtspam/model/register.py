@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mtspam.errors import ModelError
 from mtspam.types import NOBODY
 
 __all__ = ["KEY_BYTES", "N_FIGURES", "Register"]
@@ -28,9 +29,7 @@ class Register:
         How many rows are given out.
     """
 
-    def __init__(
-        self, keys: NDArray[np.uint8], figures: NDArray[np.float64], n_rows: int
-    ) -> None:
+    def __init__(self, keys: NDArray[np.uint8], figures: NDArray[np.float64], n_rows: int) -> None:
         self.keys = keys
         self.figures = figures
         # The first eight bytes of a keyed hash cross with a feature as well as all sixteen.
@@ -53,6 +52,11 @@ class Register:
         """Return the row of `key`, -1 for who has none."""
         return self._rows.get(key, -1)
 
+    def n_labels(self, key: bytes) -> int:
+        """Return how many labels of the main kind `key` has given."""
+        row = self.row(key)
+        return int(self.figures[row, LABELS]) if row >= 0 else 0
+
     def rows(self, keys: Sequence[bytes] | None, n: int) -> NDArray[np.int64]:
         """Return the row of each of `n` keys, -1 for who has none; None: nobody's, all."""
         if keys is None or not self._rows:
@@ -60,10 +64,18 @@ class Register:
         return np.array([self._rows.get(key, -1) for key in keys], np.int64)
 
     def admit(self, keys: Sequence[bytes]) -> None:
-        """Give each new key a row, as long as there are any; nobody has none."""
+        """Give each new key a row, as long as there are any; nobody has none.
+
+        Raises
+        ------
+        ModelError
+            Where a key is of another length than `KEY_BYTES`.
+        """
         for key in keys:
             if key == NOBODY or key in self._rows or len(self._rows) >= len(self.keys):
                 continue
+            if len(key) != KEY_BYTES:
+                raise ModelError(f"a key has {len(key)} bytes; it must have {KEY_BYTES}")
             row = len(self._rows)
             self.keys[row] = np.frombuffer(key, np.uint8)
             self.salts[row] = int.from_bytes(key[:8], "little")

@@ -92,7 +92,9 @@ class Starter:
             raise ModelError(f"the starter model lacks its array {error}") from None
 
     @classmethod
-    def distil(cls, learner: Learner, *, bits: int, shares: NDArray[np.float64], bias: float) -> Self:
+    def distil(
+        cls, learner: Learner, *, bits: int, shares: NDArray[np.float64], bias: float
+    ) -> Self:
         """Cut a learner's shared level down to a starter.
 
         Parameters

@@ -1,0 +1,36 @@
+"""A batch in the form that the learner's kernel takes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtspam.kernels import learning
+from mtspam.model.batch import NO_LABEL, SECONDS_PER_DAY, Batch, Keys
+from mtspam.types import NOBODY
+
+__all__ = ["columns_of"]
+
+_LARGEST_WEIGHT = 1e6  # a gradient's square must stay a number; the step is bounded anyway
+
+
+def columns_of(batch: Batch, keys: Keys, *, is_learning: bool) -> learning.Batch:
+    """Return hashes, offsets, facts and real numbers of a batch that was checked.
+
+    Where the register of users is full, a label of somebody without a row teaches nothing: there
+    is no place to keep account of what it moves.
+    """
+    n = len(batch)
+    facts: NDArray[np.int64] = np.zeros((n, 5), np.int64)
+    facts[:, learning.B_KIND] = 0 if batch.kinds is None else batch.kinds
+    facts[:, learning.B_VALUE] = NO_LABEL
+    if is_learning and batch.values is not None:
+        facts[:, learning.B_VALUE] = batch.values
+        if batch.users is not None:
+            is_named = np.array([key != NOBODY for key in batch.users], np.bool_)
+            facts[is_named & (keys.users < 0), learning.B_VALUE] = NO_LABEL
+    facts[:, learning.B_USER] = keys.users
+    facts[:, learning.B_GROUP] = keys.groups
+    facts[:, learning.B_DAY] = 0 if batch.times is None else batch.times // SECONDS_PER_DAY
+    reals: NDArray[np.float64] = np.zeros((n, 2))
+    reals[:, 0] = 0.0 if batch.priors is None else batch.priors
+    reals[:, 1] = 1.0 if batch.weights is None else np.minimum(batch.weights, _LARGEST_WEIGHT)
+    return batch.features.values, batch.features.offsets, facts, reals
