@@ -71,6 +71,7 @@ def main(data: Path, output: Path) -> None:
     starter = Starter.distil(learner, bits=BITS, shares=shares, bias=0.0)
     header = {"corpus": "SpamAssassin public corpus", "n_messages": learner.n_events}
     write_snapshot(output, header, starter.arrays())
+    output.chmod(0o644)  # unlike a model of an installation, this one is public
     click.echo(f"{output.name}: {learner.n_events} messages, {output.stat().st_size:,} bytes")
 
 

@@ -136,7 +136,7 @@ class ModelSettings(Section):
         reason="below the personal rate: a group speaks for more than one",
     )
     personal_rate: float = setting(
-        1.25,
+        1.0,
         low=0.0,
         high=100.0,
         affects_fold=True,
@@ -144,7 +144,7 @@ class ModelSettings(Section):
         reason="higher serves users who disagree with all others, lower those with few labels",
     )
     identity_factor: float = setting(
-        2.0,
+        2.5,
         low=0.0,
         high=100.0,
         affects_fold=True,

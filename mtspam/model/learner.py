@@ -276,7 +276,8 @@ class Learner:
 
 def _first_combiner(settings: ModelSettings, n_views: int) -> NDArray[np.float64]:
     combiner: NDArray[np.float64] = np.zeros((2, n_views + 3))
-    combiner[0, : n_views + 1] = settings.mixing_weight
+    combiner[0, :n_views] = settings.mixing_weight
+    combiner[0, n_views] = 1.0  # the starter mixes its views itself
     combiner[1] = 10.0  # as much as a hundred labels with margins of one: the prior is heard
     return combiner
 

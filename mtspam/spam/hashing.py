@@ -56,7 +56,7 @@ class MailHasher:
         self._starter = starter
 
     def hash(self, messages: Sequence[bytes]) -> tuple[Features, NDArray[np.float64]]:
-        """Return features (every view sorted, each hash once) and starter margins."""
+        """Return features and starter margins."""
         extractor = self.extractor
         own = _Block(len(messages), extractor.max_features)
         public = _Block(len(messages), extractor.max_features)
@@ -65,13 +65,10 @@ class MailHasher:
             own.take(row, extractor, public=False)
             if self._starter is not None:
                 public.take(row, extractor, public=True)
-        features = own.features()
-        size = int(np.diff(features.offsets, axis=1).max(initial=0))
-        n = sort_views(features.values, features.offsets, np.empty(size, np.uint32))
         priors = np.zeros(len(messages))
         if self._starter is not None:
             priors = self._starter.margins(public.features())
-        return Features(features.values[:n], features.offsets), priors
+        return own.features(), priors
 
     def defects(self) -> tuple[str, ...]:
         """Name what is wrong with the form of the message hashed last."""
@@ -79,7 +76,9 @@ class MailHasher:
 
     @staticmethod
     def examples(features: Features) -> list[Example]:
-        """Cut a block into the examples that the journal keeps."""
+        """Cut a block into the examples that the journal keeps; the block is sorted in place."""
+        size = int(np.diff(features.offsets, axis=1).max(initial=0))
+        sort_views(features.values, features.offsets, np.empty(size, np.uint32))
         return [
             Example(tuple(features.values[a:b] for a, b in pairwise(row)))
             for row in features.offsets.tolist()
