@@ -1,0 +1,114 @@
+"""`mtspam fold`: the model anew from the journal."""
+
+from pathlib import Path
+
+import click
+
+from mtspam.commands.exits import Exit
+from mtspam.commands.options import Common, format_options, state_options
+
+__all__ = ["command"]
+
+
+@click.command("fold")
+@click.option(
+    "--check", is_flag=True, help="Change nothing: tell whether the model equals the journal."
+)
+@click.option(
+    "--at",
+    metavar="SEQ",
+    type=click.IntRange(0),
+    help="Fold the labels that stood at this place in the journal; needs --output.",
+)
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(),
+    help="Write the model of --at there, as a snapshot; the state stays as it is.",
+)
+@format_options("table", "json")
+@state_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    check: bool,
+    at: int | None,
+    output: str | None,
+    format: str | None,  # noqa: A002 - click names it after the option
+) -> None:
+    """Build the model again from the journal, exactly.
+
+    The journal is the truth, the model a fold of it: after labels were taken back, a fold makes
+    the model what it would be if they had never been given.
+    """
+    if check and (at is not None or output is not None):
+        raise click.UsageError("--check excludes --at and --output.")
+    if (at is None) != (output is None):
+        raise click.UsageError("--at and --output go together.")
+    if check:
+        _check(ctx, format)
+    elif at is not None and output is not None:
+        _fold_at(ctx.ensure_object(Common), at, Path(output), format)
+    else:
+        _fold(ctx.ensure_object(Common), format)
+
+
+def _fold(common: Common, form: str | None) -> None:
+    from mtspam.commands.progress import progress
+
+    with progress("Folding") as advance, common.open_filter(read_only=False) as spam_filter:
+        done = spam_filter.fold(on_progress=advance)
+    _report(done.n_events, done.position, done.seconds, form)
+
+
+def _report(n_events: int, position: int, seconds: float, form: str | None) -> None:
+    if form == "json":
+        import json
+
+        click.echo(json.dumps({"n_events": n_events, "position": position, "seconds": seconds}))
+        return
+    click.echo(f"{n_events:,} labels folded up to {position:,} in {seconds:.2f} s")
+
+
+def _check(ctx: click.Context, form: str | None) -> None:
+    from mtspam.commands.progress import progress
+
+    common = ctx.ensure_object(Common)
+    with progress("Folding") as advance, common.open_filter(read_only=True) as spam_filter:
+        found = spam_filter.check(on_progress=advance)
+    if form == "json":
+        import json
+        from dataclasses import asdict
+
+        click.echo(json.dumps(asdict(found)))
+    elif found.is_equal:
+        click.echo(f"the model equals the fold of {found.n_events:,} events, bit for bit")
+    else:
+        click.echo(f"the model differs from the journal in: {', '.join(found.differences)}")
+    if not found.is_equal:
+        ctx.exit(Exit.FAILED)
+
+
+def _fold_at(common: Common, at: int, output: Path, form: str | None) -> None:
+    from time import perf_counter
+
+    from mtspam.commands.progress import progress
+    from mtspam.errors import DataError
+    from mtspam.journal import Journal
+    from mtspam.snapshot import write_snapshot
+    from mtspam.spam.upkeep import fold_model
+
+    settings = common.settings()
+    began = perf_counter()
+    path = common.state_path / "journal.sqlite"
+    with Journal.open(path, read_only=True) as journal, progress("Folding") as advance:
+        if at > journal.head():
+            raise DataError(f"{path}: place {at} lies behind its head at {journal.head()}")
+        kept = fold_model(journal, settings, upto=at, on_progress=advance)
+        header = {
+            "settings": settings.digest(),
+            "position": at,
+            "journal": journal.identity,
+        }
+    write_snapshot(output, header, kept.learner.arrays())
+    _report(kept.learner.n_events, at, perf_counter() - began, form)

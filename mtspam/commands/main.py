@@ -1,0 +1,103 @@
+"""The program `mtspam`: its options and commands; each command is imported when it is called."""
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from mtspam import __version__
+from mtspam.commands.exits import EXIT_TEXTS, Exit
+from mtspam.commands.group import LazyGroup
+from mtspam.commands.options import Common
+
+__all__ = ["cli", "main"]
+
+_SECTIONS = {
+    "See it": {
+        "demo": ("mtspam.commands.demo", "Watch it learn the mail of six people, in half a minute."),
+    },
+    "Filter mail": {
+        "learn": ("mtspam.commands.learn", "Learn messages as ham, spam, phishing or bulk."),
+        "score": ("mtspam.commands.score", "Say how likely messages are spam."),
+        "explain": ("mtspam.commands.explain", "Say why, level by level and word by word."),
+        "unlearn": ("mtspam.commands.unlearn", "Take labels back."),
+        "forget": ("mtspam.commands.forget", "Erase all that a user ever said."),
+    },
+    "Keep it": {
+        "users": ("mtspam.commands.users", "List who has taught it, and how much."),
+        "status": ("mtspam.commands.status", "Show what the state holds."),
+        "fold": ("mtspam.commands.fold", "Build the model again from the journal, or check it."),
+    },
+    "Measure it": {
+        "evaluate": ("mtspam.commands.evaluate", "Test, then train: how good it is on labelled mail."),
+    },
+    "Help": {
+        "help": ("mtspam.commands.help", "Show the help of a command, or the exit codes."),
+        "completion": ("mtspam.commands.completion", "Print the completion script of a shell."),
+    },
+}
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Nothing here multiplies matrices; a pool of idle threads costs start-up time and memory."""
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=_SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: "
+    + "; ".join(f"{code.value} {EXIT_TEXTS[code]}" for code in list(Exit) if code < Exit.BUG)
+    + ". `mtspam help exit-codes` has them all.",
+)
+@click.option(
+    "--state",
+    metavar="DIR",
+    envvar="MTSPAM_STATE",
+    show_envvar=True,
+    type=click.Path(),
+    help="Where the journal and the model are.  [default: the user's state directory]",
+)
+@click.option(
+    "--config",
+    metavar="FILE",
+    envvar="MTSPAM_CONFIG",
+    show_envvar=True,
+    type=click.Path(),
+    help="Settings in TOML that differ from the defaults.",
+)
+@click.option("--debug", is_flag=True, help="Show the whole traceback of an unexpected error.")
+@click.version_option(__version__, prog_name="mtspam", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, state: str | None, config: str | None, debug: bool) -> None:  # noqa: ARG001 - the group's edge reads `debug` itself
+    """A spam filter that learns for everybody and for each user at once.
+
+    Try `mtspam demo` first.
+    """
+    ctx.obj = Common(state=state, config=config)
+
+
+def main() -> None:
+    """Run the command line."""
+    for name in _THREADS:
+        os.environ.setdefault(name, "1")
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files need not be text; a report must not fail on them.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        cli.main(prog_name="mtspam")
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - signal's own
+    """Leave by an exception, so that locks and files half written are tidied up."""
+    sys.exit(Exit.TERMINATED)
+
+
+if __name__ == "__main__":
+    main()

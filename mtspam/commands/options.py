@@ -1,0 +1,174 @@
+"""Options that several commands share, and what they lead to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from mtspam.config import Settings
+    from mtspam.mail.sources import SourceOptions
+    from mtspam.spam import SpamFilter
+
+__all__ = [
+    "LABELS",
+    "Common",
+    "TimeType",
+    "format_options",
+    "path_arguments",
+    "person_options",
+    "source_options",
+    "source_settings",
+    "state_options",
+]
+
+LABELS = ("ham", "spam", "phishing", "bulk")
+"""The labels of `mtspam.types.Label`, which is not imported for a help text."""
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+@dataclass(slots=True)
+class Common:
+    """The options of the program itself; a command may override them.
+
+    Parameters
+    ----------
+    state, config
+        As given; None for the default.
+    """
+
+    state: str | None = None
+    config: str | None = None
+
+    @property
+    def state_path(self) -> Path:
+        """The state directory."""
+        if self.state:
+            return Path(self.state)
+        import platformdirs
+
+        return Path(platformdirs.user_state_path("mtspam"))
+
+    def settings(self) -> "Settings":
+        """Read the settings.
+
+        Raises
+        ------
+        ConfigError
+            Where the file is unreadable or a setting is not allowed.
+        """
+        from mtspam.config import Settings
+
+        return Settings() if self.config is None else Settings.from_toml(self.config)
+
+    def open_filter(
+        self, *, read_only: bool, on_progress: Callable[[int], None] | None = None
+    ) -> "SpamFilter":
+        """Open the filter of the state directory.
+
+        Raises
+        ------
+        ConfigError
+            Where the settings are wrong.
+        JournalError, SnapshotError
+            Where the state cannot be read or written.
+        """
+        from mtspam.spam import SpamFilter
+
+        return SpamFilter.open(
+            self.state_path, self.settings(), read_only=read_only, on_progress=on_progress
+        )
+
+
+class TimeType(click.ParamType):
+    """A point in time: Unix seconds or ISO 8601, which without a zone is UTC."""
+
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return Unix seconds."""
+        text = str(value)
+        if text.isascii() and text.isdigit():
+            return int(text)
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            self.fail(f"{text!r} is neither Unix seconds nor a date like 2025-01-31T12:00", param, ctx)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return int(moment.timestamp())
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None and param.name is not None:
+        setattr(ctx.ensure_object(Common), param.name, value)
+
+
+def state_options(command: F) -> F:
+    """Take ``--state`` and ``--config`` behind the command's name, too."""
+    for name, metavar, text in (
+        ("--config", "FILE", "Settings in TOML that differ from the defaults."),
+        ("--state", "DIR", "Where the journal and the model are."),
+    ):
+        command = click.option(
+            name, metavar=metavar, type=click.Path(), expose_value=False, callback=_keep, help=text
+        )(command)
+    return command
+
+
+def person_options(command: F) -> F:
+    """Take ``--user`` and ``--group``."""
+    command = click.option("--group", metavar="NAME", help="Their group, such as a firm.")(command)
+    return click.option("--user", metavar="NAME", help="Whose mail it is, such as an address.")(command)
+
+
+def path_arguments(command: F) -> F:
+    """Take one or more ``PATH``."""
+    return click.argument(
+        "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(allow_dash=True)
+    )(command)
+
+
+def source_options(command: F) -> F:
+    """Take ``--message-column`` and ``--user-column`` and give them as `columns`."""
+    command = click.option(
+        "--user-column", metavar="NAME", help="Column of a table that names the users.  [default: user]"
+    )(command)
+    return click.option(
+        "--message-column",
+        metavar="NAME",
+        help="Column of a table with the raw messages.  [default: raw, message, email or content]",
+    )(command)
+
+
+def format_options(*formats: str) -> Callable[[F], F]:
+    """Take ``--format`` out of `formats`, the first being the default, and ``--json`` for short."""
+
+    def decorate(command: F) -> F:
+        command = click.option(
+            "--json", "format", flag_value="json", help="The same as --format json."
+        )(command)
+        return click.option(
+            "--format", "format", type=click.Choice(formats), help=f"[default: {formats[0]}]"
+        )(command)
+
+    return decorate
+
+
+def source_settings(
+    common: Common, message_column: str | None, user_column: str | None
+) -> "SourceOptions":
+    """Join the options of tables and the limits of the settings."""
+    from mtspam.mail.sources import SourceOptions
+
+    return SourceOptions(
+        message_column=message_column,
+        user_column=user_column,
+        max_message_bytes=common.settings().mail.max_message_bytes,
+    )
