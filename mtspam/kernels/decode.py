@@ -37,6 +37,18 @@ def _hex_digit(c: np.uint8) -> int:
     return -1
 
 
+BEGIN = np.frombuffer(b"begin ", np.uint8).copy()
+END = np.frombuffer(b"end", np.uint8).copy()
+
+
+@kernel
+def _starts(raw: NDArray[np.uint8], i: int, word: NDArray[np.uint8]) -> bool:
+    for k in range(word.shape[0]):
+        if raw[i + k] != word[k]:
+            return False
+    return True
+
+
 @kernel
 def decode_body(
     raw: NDArray[np.uint8],
@@ -44,12 +56,13 @@ def decode_body(
     encoding: int,
     out: NDArray[np.uint8],
     room: tuple[int, int],
-) -> tuple[int, int]:
+) -> tuple[int, int, int]:
     """Decode ``raw[span]`` into ``out[room]`` as far as there is room.
 
-    Leniently, as mail programs do: base64 skips what is no digit (padding in the middle
-    included), quoted-printable keeps a stray ``=`` and drops soft line breaks, uuencode starts
-    behind its ``begin`` line.
+    Leniently, as mail programs do: base64 skips what is no digit and begins anew behind padding
+    (pieces encoded one by one are often joined), quoted-printable keeps a stray ``=`` and drops
+    soft line breaks, uuencode takes the lines between ``begin`` and ``end`` that are as long as
+    they say.
 
     Parameters
     ----------
@@ -63,7 +76,7 @@ def decode_body(
     Returns
     -------
     tuple
-        End of what was written, and how many of the bytes written are above 127.
+        End of what was written; how many of the bytes written are above 127; where reading ended.
     """
     i, end = span
     o, cap = room
@@ -75,6 +88,8 @@ def decode_body(
             d = _base64_digit(raw[i])
             i += 1
             if d < 0:
+                if raw[i - 1] == 61 and n_bits < 6:
+                    n_bits = 0
                 continue
             bits = ((bits << 6) | d) & 0xFFFFFF
             n_bits += 6
@@ -92,10 +107,9 @@ def decode_body(
                 k = i
                 while k < end and (raw[k] == 32 or raw[k] == 9):
                     k += 1
-                if k < end and raw[k] == 13:
-                    k += 1
-                if k < end and raw[k] == 10:
-                    i = k + 1
+                is_soft = k < end and (raw[k] == 10 or raw[k] == 13)
+                if is_soft:
+                    i = k + 2 if raw[k] == 13 and k + 1 < end and raw[k + 1] == 10 else k + 1
                     continue
                 if i + 1 < end:
                     a = _hex_digit(raw[i])
@@ -107,27 +121,31 @@ def decode_body(
             out[o] = c
             o += 1
     elif encoding == ENCODING_UU:
+        is_open = False
         while i < end and o < cap:
-            n = (int(raw[i]) - 32) & 63
             stop = i
             while stop < end and raw[stop] != 10:
                 stop += 1
-            is_data = n > 0 and stop - i >= n and stop - i <= 64
+            n = (int(raw[i]) - 32) & 63
+            if not is_open:
+                is_open = stop - i > 6 and _starts(raw, i, BEGIN)
+                n = 0
+            elif stop - i >= 3 and _starts(raw, i, END):
+                break
+            elif stop - i <= (n + 2) // 3 * 4:  # cut short, or no such line
+                n = 0
             k = i + 1
-            while is_data and n > 0 and k + 3 < stop and o + 3 <= cap:
-                a = (int(raw[k]) - 32) & 63
-                b = (int(raw[k + 1]) - 32) & 63
-                c = (int(raw[k + 2]) - 32) & 63
-                d = (int(raw[k + 3]) - 32) & 63
-                word = (a << 18) | (b << 12) | (c << 6) | d
-                for shift in range(16, -1, -8):
-                    if n > 0:
-                        value = (word >> shift) & 255
-                        high += value >> 7
-                        out[o] = value
-                        o += 1
-                        n -= 1
-                k += 4
+            while n > 0 and o + 3 <= cap:
+                word = 0
+                for _ in range(4):
+                    word = (word << 6) | ((int(raw[k]) - 32) & 63)
+                    k += 1
+                for shift in range(16, 16 - 8 * min(n, 3), -8):
+                    c = (word >> shift) & 255
+                    high += c >> 7
+                    out[o] = c
+                    o += 1
+                n -= 3
             i = stop + 1
     else:
         while i < end and o < cap:
@@ -136,7 +154,7 @@ def decode_body(
             out[o] = c
             o += 1
             i += 1
-    return o, high
+    return o, high, i
 
 
 @kernel

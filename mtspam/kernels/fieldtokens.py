@@ -9,7 +9,14 @@ __all__ = ["read_fields"]
 
 # Kinds of spans of text, as in kernels/headers.py (a test holds them equal).
 SPAN_SUBJECT, SPAN_WORDS, SPAN_FROM, SPAN_RECEIVED, SPAN_LIST, SPAN_DATE = 7, 8, 9, 10, 11, 12
-SPAN_RECIPIENTS, SPAN_ID, SPAN_ADDRESS, SPAN_NAME, SPAN_CONTENT = 13, 14, 15, 16, 18
+SPAN_RECIPIENTS, SPAN_ID, SPAN_ADDRESS, SPAN_NAME, SPAN_DEFECT, SPAN_CONTENT = (
+    13,
+    14,
+    15,
+    16,
+    17,
+    18,
+)
 
 # Columns of `fields`, as in kernels/mime.py (a test holds them equal).
 F_PART, F_NAME_HASH, F_NAME, F_NAME_END = 0, 1, 2, 3
@@ -55,7 +62,7 @@ def _hash(text: NDArray[np.uint8], start: int, end: int, field: np.uint64) -> np
 
 @kernel
 def _is_host_byte(c: np.uint8) -> bool:
-    return 97 <= (c | 32) <= 122 or 48 <= c <= 57 or c == 45 or c == 46 or c == 95
+    return bool(97 <= (c | 32) <= 122 or 48 <= c <= 57 or c == 45 or c == 46 or c == 95)
 
 
 @kernel
@@ -277,7 +284,7 @@ def read_fields(
     n = 0
     for s in range(n_spans):
         kind, start, end, row = spans[s, 0], spans[s, 1], spans[s, 2], spans[s, 3]
-        if kind < SPAN_WORDS or kind > SPAN_CONTENT or kind == SPAN_NAME + 1:
+        if kind < SPAN_WORDS or kind > SPAN_CONTENT or kind == SPAN_DEFECT:
             continue
         field = np.uint64(fields[row, F_NAME_HASH])
         span = (start, end)

@@ -7,9 +7,8 @@ from mtspam.kernels._jit import kernel
 
 __all__ = ["SPAN_KINDS", "lay_headers"]
 
-# Kinds of spans of text. The first six are also in kernels/html.py, others in kernels/texttokens.py
-# and kernels/fieldtokens.py (a test holds them equal).
-SPAN_KINDS = 19
+# Kinds of spans of text. Other kernels repeat those that they use (a test holds them equal).
+SPAN_KINDS = 20
 (
     SPAN_TEXT,
     SPAN_HIDDEN,
@@ -30,6 +29,7 @@ SPAN_KINDS = 19
     SPAN_NAME,
     SPAN_DEFECT,
     SPAN_CONTENT,
+    SPAN_SHOWN,
 ) = range(SPAN_KINDS)
 
 # Columns of `fields`, as in kernels/mime.py (a test holds them equal).

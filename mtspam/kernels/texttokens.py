@@ -53,7 +53,7 @@ def _hash(text: NDArray[np.uint8], start: int, end: int, field: np.uint64) -> np
 
 @kernel
 def _is_host_byte(c: np.uint8) -> bool:
-    return 97 <= (c | 32) <= 122 or 48 <= c <= 57 or c == 45 or c == 46 or c == 95
+    return bool(97 <= (c | 32) <= 122 or 48 <= c <= 57 or c == 45 or c == 46 or c == 95)
 
 
 @kernel
@@ -211,8 +211,8 @@ def _text(
             c = text[i]
             if c < 128:  # nearly all mail, so without the call
                 entry = fold[c]
-                kind = np.int64(entry >> 24)
-                cp = np.int64(entry & 0xFFFFFF)
+                kind = int(entry >> 24)
+                cp = int(entry & 0xFFFFFF)
                 after = i + 1
             else:
                 kind, cp, after = _folded(text, i, end, fold)
@@ -328,7 +328,7 @@ def read_text(
         if kind == SPAN_TEXT:
             n = _text(text, (start, end), (ord("w"), ord("p")), fold, found, n)
         elif kind == SPAN_SUBJECT:
-            n = _text(text, (start, end), (ord("s"), ord("S")), fold, found, n)
+            n = _text(text, (start, end), (ord("s"), ord("P")), fold, found, n)
             n = _whole_subject(text, start, end, found, n)
         elif kind == SPAN_HIDDEN:
             n = _text(text, (start, end), (ord("h"), 0), fold, found, n)

@@ -1,6 +1,6 @@
 """Charsets named by mail, by an allow-list: text in any of them becomes UTF-8."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -61,12 +61,24 @@ def _table(codec: str) -> NDArray[np.uint32]:
     return np.array(points, np.uint32)
 
 
-@cache
+@lru_cache(maxsize=256)  # bounded: the names come from strangers
 def find_charset(name: bytes) -> Charset | None:
     """Return how to read text whose header names the charset `name`; None: take it as UTF-8.
 
     Unknown names, UTF-8 and an empty name all give None: the caller tries UTF-8 and falls back to
     Windows-1252, which is what unlabelled 8-bit mail mostly is.
+
+    Parameters
+    ----------
+    name
+        As the header writes it, in any case.
+
+    Examples
+    --------
+    >>> find_charset(b"GB2312").codec
+    'gb18030'
+    >>> find_charset(b"punycode") is None
+    True
     """
     word = name.decode("ascii", "replace").strip("\"' \t").lower()
     codec = ALIASES.get(word, word.replace("iso-8859-", "iso8859-").replace("windows-", "cp"))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtspam.config import MailSettings
-from mtspam.kernels import decode, distinct, fieldtokens, headers, html, mime, texttokens
+from mtspam.kernels import decode, distinct, fieldtokens, headers, html, links, mime, texttokens
 from mtspam.mail.charsets import find_charset
 from mtspam.mail.fields import field_rules
 from mtspam.mail.letters import entity_table, fold_table
@@ -17,7 +17,7 @@ from mtspam.types import Example, Features
 
 __all__ = ["DEFECTS", "Extractor"]
 
-TOO_MUCH_TEXT, TOO_MANY_TOKENS = 1 << 16, 1 << 17
+TOO_LONG, TOO_MUCH_TEXT, TOO_MANY_SPANS, TOO_MANY_TOKENS = (1 << bit for bit in range(16, 20))
 
 DEFECTS: dict[int, str] = {
     mime.DEFECT_HEADER_LINE: "header-line",
@@ -26,12 +26,20 @@ DEFECTS: dict[int, str] = {
     mime.DEFECT_DEPTH: "too-deep",
     mime.DEFECT_NO_BOUNDARY: "no-boundary",
     mime.DEFECT_UNCLOSED: "unclosed-part",
+    mime.DEFECT_REPEATED: "repeated-field",
+    TOO_LONG: "too-long",
+    TOO_MUCH_TEXT: "too-much-text",
+    TOO_MANY_SPANS: "too-many-spans",
+    TOO_MANY_TOKENS: "too-many-tokens",
 }
 """Name of each bit of :attr:`Extractor.defects`."""
 
 MAX_FIELDS = 1024
 MAX_SPANS = 2048
 MAX_TOKENS = 8192  # of one view
+# Kept free for the names of defects: spans, bytes of text.
+DEFECT_SPANS, DEFECT_BYTES = 16, 256
+HTML_SPANS = 6  # that kernels/html.py needs free, or it stops
 MAX_TURN = 1 << 29
 TEXT_TYPES = (mime.TYPE_PLAIN, mime.TYPE_HTML, mime.TYPE_TEXT)
 
@@ -55,7 +63,7 @@ class Extractor:
     --------
     >>> extractor = Extractor(MailSettings(), seed=1)
     >>> [len(view) for view in extractor.example(b"Subject: hi\n\nHello there").views]
-    [9, 8, 1, 4, 1]
+    [9, 8, 0, 4, 1]
     """
 
     def __init__(
@@ -68,6 +76,7 @@ class Extractor:
         self._fold = fold_table()
         self._rules = field_rules()
         self._entities = entity_table()
+        self.raw = b""
         self.defects = 0
         self.n_fields = self.n_parts = self.n_spans = 0
         self._make_room_for_text()
@@ -79,9 +88,11 @@ class Extractor:
         self.fields = np.zeros((MAX_FIELDS, mime.FIELD_COLUMNS), np.int64)
         self.parts = np.zeros((settings.max_parts, mime.PART_COLUMNS), np.int32)
         self.spans = np.zeros((MAX_SPANS, html.SPAN_COLUMNS), np.int32)
+        self._spans = self.spans[: MAX_SPANS - DEFECT_SPANS]
         self._header_end = settings.max_header_bytes
         self._words_end = 2 * settings.max_header_bytes
-        self.text = np.zeros(self._words_end + room, np.uint8)
+        self._text_end = self._words_end + room
+        self.text = np.zeros(self._text_end + DEFECT_BYTES, np.uint8)
         self._state = np.zeros(3, np.int64)
         self._source = np.zeros(room, np.uint8)
         self._recoded = np.zeros(3 * room, np.uint8)
@@ -108,7 +119,7 @@ class Extractor:
     @property
     def max_features(self) -> int:
         """How many features a message can have at most."""
-        return int(self.bases.size)
+        return int(self._head.size + self._body.size + self.places[:, :, 0].size)
 
     def read(self, raw: bytes) -> None:
         """Read one message, whatever it is, into the arrays of this extractor.
@@ -118,32 +129,51 @@ class Extractor:
         raw
             The message as received.
         """
+        self.raw = raw
         data = np.frombuffer(raw, np.uint8)
         size = min(len(raw), self._settings.max_message_bytes)
         self.n_fields, self.n_parts, self.defects = mime.split(
             data, size, self.fields, self.parts, self._limits
         )
+        if size < len(raw):
+            self.defects |= TOO_LONG
         state = self._state
         state[0], state[1], state[2] = 0, self._header_end, 0
         n_head, n_encoded = headers.lay_headers(
-            data, self.fields, self.n_fields, self._rules, self.text, state, self.spans, self._head
+            data,
+            self.fields,
+            self.n_fields,
+            self._rules,
+            self.text,
+            state,
+            self._spans,
+            self._head,
         )
         if n_encoded:
             state[1] = self._words_end
             self._decode_words()
-        state[1] = self.text.shape[0]
+        state[1] = self._text_end
         self.sizes[0], self.sizes[1] = n_head, 0
         self._source_left = self._source.shape[0]
         for part in self.parts[: self.n_parts].tolist():
             if part[mime.P_FILE_END] > part[mime.P_FILE]:
-                self._lay(raw[part[mime.P_FILE] : part[mime.P_FILE_END]], headers.SPAN_FILE)
+                name = raw[part[mime.P_FILE] : part[mime.P_FILE_END]]
+                name = decode_words(name) if b"=?" in name else name
+                self._lay(name, headers.SPAN_FILE, self._spans)
             if part[mime.P_TYPE] in TEXT_TYPES and part[mime.P_BODY_END] > part[mime.P_BODY]:
                 self._read_text(raw, data, part)
+        self._lay_defects()
+        self._find_features()
+
+    def _lay_defects(self) -> None:
+        """Append the names of the defects, which are tokens like others."""
+        if self._state[2] >= self._spans.shape[0] - HTML_SPANS:
+            self.defects |= TOO_MANY_SPANS
         if self.defects:
+            self._state[1] = self.text.shape[0]
             for bit, name in DEFECTS.items():
                 if self.defects & bit:
-                    self._lay(name.encode(), headers.SPAN_DEFECT)
-        self._find_features()
+                    self._lay(name.encode(), headers.SPAN_DEFECT, self.spans)
 
     def _find_features(self) -> None:
         """Make the sets of base hashes of all views."""
@@ -159,20 +189,22 @@ class Extractor:
         scratch = (self._seen_windows, self._turn, self._seed)
         distinct.distinct_windows(self.windows, self.sizes, scratch, self.bases, self.counts)
         rows = (self._seen_tokens, self._turn, self._seed)
-        distinct.distinct_tokens(found, n, rows, self.bases, self.places, self.counts)
+        if distinct.distinct_tokens(found, n, rows, self.bases, self.places, self.counts):
+            self.defects |= TOO_MANY_TOKENS
 
-    def _lay(self, value: bytes, kind: int) -> None:
-        """Append `value` to the text as one span."""
+    def _lay(self, value: bytes | NDArray[np.uint8], kind: int, spans: NDArray[np.int32]) -> None:
+        """Append `value` to the text as one span, as far as there is room."""
         start, room, n_spans = self._state.tolist()
-        if kind == headers.SPAN_FILE and b"=?" in value:
-            value = decode_words(value)
         value = value[: room - start]
-        if n_spans >= MAX_SPANS or not value:
+        size = len(value)
+        if n_spans >= spans.shape[0] or size == 0:
             return
-        self.text[start : start + len(value)] = np.frombuffer(value, np.uint8)
-        self.spans[n_spans] = kind, start, start + len(value), 0
-        self._state[0] += len(value)
-        self._state[2] += 1
+        self.text[start : start + size] = (
+            np.frombuffer(value, np.uint8) if isinstance(value, bytes) else value
+        )
+        spans[n_spans] = kind, start, start + size, 0
+        self._state[0] = start + size
+        self._state[2] = n_spans + 1
 
     def _decode_words(self) -> None:
         """Replace the spans of fields with encoded words by their decoded text."""
@@ -188,14 +220,14 @@ class Extractor:
 
     def _read_text(self, raw: bytes, data: NDArray[np.uint8], part: list[int]) -> None:
         """Decode one part of text, keep its first bytes, lay out what it shows."""
-        if self._source_left <= 0:
-            return
         source = self._source
         span = (part[mime.P_BODY], part[mime.P_BODY_END])
-        size, high = decode.decode_body(
+        size, high, after = decode.decode_body(
             data, span, part[mime.P_ENCODING], source, (0, self._source_left)
         )
         self._source_left -= size
+        if after < span[1]:
+            self.defects |= TOO_MUCH_TEXT
         n_body = int(self.sizes[1])
         n = min(size, self._body.shape[0] - n_body)
         if n > 0:
@@ -207,19 +239,14 @@ class Extractor:
                 charset = find_charset(b"iso-8859-1")
             if charset is not None:
                 source, size = self._recode(source, size, charset.codec, charset.table)
-        state = self._state
-        if part[mime.P_TYPE] == mime.TYPE_HTML:
-            html.read_html(
-                source, (0, size), self.text, state, self.spans, self._entities, self._scratch
-            )
+        if part[mime.P_TYPE] != mime.TYPE_HTML:
+            self._lay(source[:size], headers.SPAN_TEXT, self._spans)
             return
-        start, room, n_spans = state.tolist()
-        size = min(size, room - start)
-        if n_spans < MAX_SPANS and size > 0:
-            self.text[start : start + size] = source[:size]
-            self.spans[n_spans] = headers.SPAN_TEXT, start, start + size, 0
-            state[0] = start + size
-            state[2] = n_spans + 1
+        state = self._state
+        html.read_html(
+            source, (0, size), self.text, state, self._spans, self._entities, self._scratch
+        )
+        links.compare_links(self.text, self._spans, int(state[2]))
 
     def _recode(
         self, source: NDArray[np.uint8], size: int, codec: str, table: NDArray[np.uint32] | None

@@ -5,7 +5,6 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mtspam.kernels.mime import fnv64
 from mtspam.kernels.headers import (
     SPAN_ADDRESS,
     SPAN_CONTENT,
@@ -19,6 +18,7 @@ from mtspam.kernels.headers import (
     SPAN_SUBJECT,
     SPAN_WORDS,
 )
+from mtspam.kernels.mime import fnv64
 
 __all__ = ["IGNORED_FIELDS", "IGNORED_PREFIXES", "KINDS", "FieldRules", "field_rules"]
 
@@ -34,8 +34,8 @@ comes in is forged), the verdicts of other filters (learning them means learning
 and the marks of mail stores (not there yet when a message is judged)."""
 
 IGNORED_FIELDS = """
-    x-spam x-bogosity x-spamprobe x-spamtest x-virus x-ironport x-antispam x-antivirus x-bitdefender
-    x-barracuda x-kaspersky x-scanned x-scanned-by x-virus-scanned x-mailscanner
+    x-spam x-bogosity x-spamprobe x-spamtest x-virus x-ironport x-antispam x-antivirus
+    x-bitdefender x-barracuda x-kaspersky x-scanned x-scanned-by x-virus-scanned x-mailscanner
     x-mailscanner-spamcheck x-mailscanner-spamscore x-anti-spam x-rbl-warning x-crm114-status
     status x-status xstatus x-keywords x-uid x-uidl x-imap x-imapbase x-folder x-label x-gnus
     x-evolution x-kmail content-length lines x-length

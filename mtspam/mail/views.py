@@ -38,6 +38,7 @@ TOKEN_KINDS: dict[str, str] = {
     "w": "word",
     "p": "pair",
     "s": "subject-word",
+    "P": "subject-pair",
     "S": "subject",
     "h": "hidden-word",
     "c": "ideograph",

@@ -18,6 +18,11 @@ def decode_words(value: bytes) -> bytes:
     them, and their bytes are joined before decoding where charset and encoding agree, as senders
     cut characters in half.
 
+    Parameters
+    ----------
+    value
+        The value of a header field; all but its first bytes is left out.
+
     Examples
     --------
     >>> decode_words(b"=?utf-8?q?caf=C3=A9?= =?utf-8?b?IQ==?= now").decode()
