@@ -41,7 +41,7 @@ def explain_message(
     tokens = read_tokens(extractor)
     for view in View:
         of_view = [token for token in tokens if token.view is view]
-        hashes = np.array([token.hash for token in of_view], np.uint32)
+        hashes = np.array([token.feature for token in of_view], np.uint32)
         said = contributions(learner, view, hashes, user=user, group=group)
         name = view.name.lower()
         views.append(
