@@ -1,5 +1,6 @@
 """`mtspam evaluate`: test, then train, over labelled mail or over word counts."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +68,7 @@ class _Pass:
 @click.pass_context
 def mail(
     ctx: click.Context,
+    *,
     index: Path,
     root: Path | None,
     users: Path | None,
@@ -155,36 +157,64 @@ def _run(task: _Pass, learner: "EvaluatedLearner", prepare: "MailPreparer") -> "
         advance(n - n_done)
         n_done = n
 
-    with Corpus(task.index, entries, task.root) as corpus, progress(task.what, len(entries)) as advance:
+    with (
+        Corpus(task.index, entries, task.root) as corpus,
+        progress(task.what, len(entries)) as advance,
+    ):
         return run_progressive(
             corpus, learner, prepare, is_learning=task.is_learning, on_batch=on_batch
         )
 
 
-@command.command("vectors")
+class _ListCommand(click.Command):
+    """A command whose options ``--train`` and ``--inbox`` take all the files behind them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before each further file."""
+        repeated: list[str] = []
+        option = None
+        for arg in args:
+            if arg.startswith("-"):
+                option = arg if arg in {"--train", "--inbox"} else None
+            elif option is not None and repeated[-1] != option:
+                repeated.append(option)
+            repeated.append(arg)
+        return super().parse_args(ctx, repeated)
+
+
+@command.command("vectors", cls=_ListCommand)
 @click.option(
-    "--train", metavar="FILE", type=_FILE, multiple=True, help="Messages of nobody, learnt first."
+    "--train",
+    metavar="FILE...",
+    type=_FILE,
+    multiple=True,
+    help="Messages of nobody, learnt first.",
 )
 @click.option(
-    "--inbox", metavar="FILE", type=_FILE, multiple=True, required=True, help="One user's messages."
+    "--inbox",
+    metavar="FILE...",
+    type=_FILE,
+    multiple=True,
+    required=True,
+    help="Messages of one user each.",
 )
-@click.argument("more", metavar="[FILE]...", nargs=-1, type=_FILE)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order and the hashes.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of the order and the hashes."
+)
 @click.option("--json", "json_file", metavar="FILE", type=_FILE, help="Write the report there.")
 @state_options
 @click.pass_context
 def vectors(
     ctx: click.Context,
+    *,
     train: tuple[Path, ...],
     inbox: tuple[Path, ...],
-    more: tuple[Path, ...],
     seed: int,
     json_file: Path | None,
 ) -> None:
     """Evaluate over lines `label word-id:count …`, one file an inbox.
 
     Inboxes are shuffled by the seed and take turns; each is a user who gets 20 messages a day.
-    Give --inbox once for each, or further files at the end: they are inboxes, too.
     """
     settings = ctx.ensure_object(Common).settings()
     from mtspam.evaluate.learner import EvaluatedLearner
@@ -194,7 +224,7 @@ def vectors(
 
     report = run_vectors(
         [read_word_counts(path, seed=seed) for path in train],
-        [read_word_counts(path, seed=seed) for path in (*inbox, *more)],
+        [read_word_counts(path, seed=seed) for path in inbox],
         EvaluatedLearner.fresh(settings.model, 1),
         seed=seed,
     )
@@ -221,7 +251,7 @@ def _write_report(
     write_json(record, path)
 
 
-def _print(tables: list[object]) -> None:
+def _print(tables: Iterable[object]) -> None:
     from rich.console import Console
 
     console = Console()

@@ -38,11 +38,12 @@ __all__ = ["command"]
 @click.pass_obj
 def command(
     common: Common,
+    *,
     paths: tuple[str, ...],
     user: str | None,
     group: str | None,
     limit: int,
-    format: str | None,  # noqa: A002 - click names it after the option
+    form: str | None,
     message_column: str | None,
     user_column: str | None,
 ) -> None:
@@ -56,18 +57,18 @@ def command(
     messages = read_messages(paths, options=source_settings(common, message_column, user_column))
     is_first = True
     with common.open_filter(read_only=True) as spam_filter:
-        sys.stdout.write("[" if format == "json" else "")
+        sys.stdout.write("[" if form == "json" else "")
         for message in messages:
             whose = message.user or user
             found = spam_filter.explain(message.raw, user=whose, group=group, limit=limit)
-            if format is None or format == "table":
+            if form is None or form == "table":
                 _print(message.name, whose, found)
             else:
-                comma = "" if format == "ndjson" else "\n" if is_first else ",\n"
-                end = "\n" if format == "ndjson" else ""
+                comma = "" if form == "ndjson" else "\n" if is_first else ",\n"
+                end = "\n" if form == "ndjson" else ""
                 sys.stdout.write(comma + _json(message.name, whose, found) + end)
             is_first = False
-    if format == "json":
+    if form == "json":
         sys.stdout.write("\n]\n")
 
 
@@ -84,9 +85,7 @@ def _json(name: str, user: str | None, found: "Explanation") -> str:
             dict(zip(("view", "shared", "group", "personal"), view, strict=True))
             for view in found.views
         ],
-        "reasons": [
-            {**asdict(reason), "total": reason.total} for reason in found.reasons
-        ],
+        "reasons": [{**asdict(reason), "total": reason.total} for reason in found.reasons],
     }
     return json.dumps(record, ensure_ascii=False)
 

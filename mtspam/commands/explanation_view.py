@@ -11,6 +11,7 @@ __all__ = ["explanation_view", "verdict_text"]
 
 _WIDEST = 48
 _BAR = 12
+_LEVELS = dict.fromkeys(("everybody", "group", "you", "together"), 0.0)
 _STRONGEST = 4.0
 """Log-odds that fill the bar of a level."""
 
@@ -37,20 +38,22 @@ def explanation_view(name: str, user: str | None, found: Explanation) -> Rendera
         What to show.
     """
     title = Text.assemble((plain_text(name), "bold"), f" → {plain_text(user)}" if user else "")
-    parts: list[RenderableType] = [title, verdict_text(found.judgement), _levels(found.judgement)]
+    has_group = any((found.judgement.group, *(reason.group for reason in found.reasons)))
+    parts: list[RenderableType] = [title, verdict_text(found.judgement)]
+    parts.append(_levels(found.judgement, has_group=has_group))
     if found.judgement.defects:
         parts.append(Text(f"defects: {', '.join(found.judgement.defects)}", "yellow"))
     if found.reasons:
-        parts.append(_reasons(found))
+        parts.append(_reasons(found, has_group=has_group))
     return Group(*parts, Text())
 
 
-def _levels(judgement: Judgement) -> Table:
+def _levels(judgement: Judgement, *, has_group: bool) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column(justify="right")
-    rows = [("everybody", judgement.shared), ("group", judgement.group), ("you", judgement.personal)]
-    for name, value in rows:
+    rows = {"everybody": judgement.shared, "group": judgement.group, "you": judgement.personal}
+    for name, value in _without_group(rows, has_group=has_group).items():
         table.add_row(name, f"{value:+.2f}", _bar(value))
     return table
 
@@ -63,18 +66,21 @@ def _bar(value: float) -> Text:
     return Text.assemble((f"{left:>{_BAR}}", "green"), ("│", "dim"), (f"{right:<{_BAR}}", "red"))
 
 
-def _reasons(found: Explanation) -> Table:
+def _without_group(levels: dict[str, float], *, has_group: bool) -> dict[str, float]:
+    return {name: value for name, value in levels.items() if has_group or name != "group"}
+
+
+def _reasons(found: Explanation, *, has_group: bool) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("what", style="dim", no_wrap=True)
     table.add_column("in the message", max_width=_WIDEST, overflow="ellipsis", no_wrap=True)
-    for level in ("everybody", "group", "you", "together"):
+    for level in _without_group(_LEVELS, has_group=has_group):
         table.add_column(level, justify="right", no_wrap=True)
     for reason in found.reasons:
+        parts = (reason.shared, reason.group, reason.personal, reason.total)
+        shown = _without_group(dict(zip(_LEVELS, parts, strict=True)), has_group=has_group)
         table.add_row(
-            reason.kind,
-            Text(plain_text(reason.text)),
-            *(_signed(value) for value in (reason.shared, reason.group, reason.personal)),
-            _signed(reason.total),
+            reason.kind, Text(plain_text(reason.text)), *(_signed(part) for part in shown.values())
         )
     return table
 

@@ -1,11 +1,15 @@
 """`mtspam fold`: the model anew from the journal."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mtspam.commands.exits import Exit
 from mtspam.commands.options import Common, format_options, state_options
+
+if TYPE_CHECKING:
+    from mtspam.snapshot import JSON
 
 __all__ = ["command"]
 
@@ -31,10 +35,11 @@ __all__ = ["command"]
 @click.pass_context
 def command(
     ctx: click.Context,
+    *,
     check: bool,
     at: int | None,
     output: str | None,
-    format: str | None,  # noqa: A002 - click names it after the option
+    form: str | None,
 ) -> None:
     """Build the model again from the journal, exactly.
 
@@ -46,11 +51,11 @@ def command(
     if (at is None) != (output is None):
         raise click.UsageError("--at and --output go together.")
     if check:
-        _check(ctx, format)
+        _check(ctx, form)
     elif at is not None and output is not None:
-        _fold_at(ctx.ensure_object(Common), at, Path(output), format)
+        _fold_at(ctx.ensure_object(Common), at, Path(output), form)
     else:
-        _fold(ctx.ensure_object(Common), format)
+        _fold(ctx.ensure_object(Common), form)
 
 
 def _fold(common: Common, form: str | None) -> None:
@@ -105,7 +110,7 @@ def _fold_at(common: Common, at: int, output: Path, form: str | None) -> None:
         if at > journal.head():
             raise DataError(f"{path}: place {at} lies behind its head at {journal.head()}")
         kept = fold_model(journal, settings, upto=at, on_progress=advance)
-        header = {
+        header: dict[str, JSON] = {
             "settings": settings.digest(),
             "position": at,
             "journal": journal.identity,

@@ -18,9 +18,10 @@ __all__ = ["command"]
 @click.pass_context
 def command(
     ctx: click.Context,
+    *,
     user: str,
     yes: bool,
-    format: str | None,  # noqa: A002 - click names it after the option
+    form: str | None,
 ) -> None:
     """Erase all that USER ever said, as if they had never been here.
 
@@ -32,7 +33,7 @@ def command(
     common = ctx.ensure_object(Common)
     with common.open_filter(read_only=False) as spam_filter:
         n_events = spam_filter.forget(user)
-    if format == "json":
+    if form == "json":
         click.echo(f'{{"forgotten": {n_events}}}')
     else:
         click.echo(f"{n_events:,} labels erased" if n_events else "nothing was known of that user")

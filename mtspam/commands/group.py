@@ -41,11 +41,11 @@ class LazyGroup(click.Group):
         self._sections = lazy
         self._lazy = {name: entry for section in lazy.values() for name, entry in section.items()}
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands, in the order of the sections."""
         return list(self._lazy)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's own
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""
         if cmd_name not in self._lazy:
             return None
@@ -64,25 +64,23 @@ class LazyGroup(click.Group):
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's own
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing any."""
         for title, section in self._sections.items():
             with formatter.section(title):
                 formatter.write_dl([(name, text) for name, (_, text) in section.items()])
 
-    def main(  # type: ignore[override]  # it never returns, in whatever mode
+    def main(
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
         complete_var: str | None = None,
-        standalone_mode: bool = True,  # noqa: FBT001, FBT002, ARG002 - click's own
+        standalone_mode: bool = True,  # noqa: FBT002 - click's own
         **extra: Any,  # noqa: ANN401 - click's own
     ) -> NoReturn:
         """Run the program; every way out ends with an exit code of `Exit`."""
         try:
-            code = super().main(
-                args, prog_name, complete_var, standalone_mode=False, **extra
-            )
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.exceptions.Abort:
             say_error("interrupted")
             sys.exit(Exit.INTERRUPTED)
@@ -114,7 +112,7 @@ class LazyGroup(click.Group):
             where = "standard output" if error.filename is None else os.fsdecode(error.filename)
             say_error(f"{where}: {error.strerror or error}")
             ctx.exit(Exit.INPUT)
-        except Exception as error:  # noqa: BLE001 - the one catch-all at the program's edge
+        except Exception as error:
             if ctx.params.get("debug"):
                 raise
             say_error(f"{type(error).__name__}: {error}; {_REPORT}")

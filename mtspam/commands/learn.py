@@ -9,13 +9,13 @@ import click
 from mtspam.commands.options import (
     LABELS,
     Common,
-    TimeType,
     format_options,
     path_arguments,
     person_options,
     source_options,
     source_settings,
     state_options,
+    time_option,
 )
 
 if TYPE_CHECKING:
@@ -30,24 +30,20 @@ _MOST_IDS = 20
 @click.argument("label", metavar="LABEL", type=click.Choice(LABELS))
 @path_arguments
 @person_options
-@click.option(
-    "--time",
-    metavar="TIME",
-    type=TimeType(),
-    help="When it was said: Unix seconds or a date.  [default: now]",
-)
+@time_option
 @format_options("table", "json", "ndjson", "csv")
 @source_options
 @state_options
 @click.pass_obj
 def command(
     common: Common,
+    *,
     label: str,
     paths: tuple[str, ...],
     user: str | None,
     group: str | None,
     time: int | None,
-    format: str | None,  # noqa: A002 - click names it after the option
+    form: str | None,
     message_column: str | None,
     user_column: str | None,
 ) -> None:
@@ -70,9 +66,12 @@ def command(
             yield LabelledMessage(message.raw, Label(label), whose, group, time, "cli")
 
     total = count_hint(paths) if is_watched() else None
-    with common.open_filter(read_only=False) as spam_filter, progress("Learning", total) as advance:
+    with (
+        common.open_filter(read_only=False) as spam_filter,
+        progress("Learning", total) as advance,
+    ):
         summary = spam_filter.learn_many(labelled(), on_progress=advance)
-    _show(summary, label, format or "table")
+    _show(summary, label, form or "table")
 
 
 def _show(summary: "LearnSummary", label: str, form: str) -> None:

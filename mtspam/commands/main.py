@@ -17,7 +17,10 @@ __all__ = ["cli", "main"]
 
 _SECTIONS = {
     "See it": {
-        "demo": ("mtspam.commands.demo", "Watch it learn the mail of six people, in half a minute."),
+        "demo": (
+            "mtspam.commands.demo",
+            "Watch it learn the mail of six people, in half a minute.",
+        ),
     },
     "Filter mail": {
         "learn": ("mtspam.commands.learn", "Learn messages as ham, spam, phishing or bulk."),
@@ -32,7 +35,10 @@ _SECTIONS = {
         "fold": ("mtspam.commands.fold", "Build the model again from the journal, or check it."),
     },
     "Measure it": {
-        "evaluate": ("mtspam.commands.evaluate", "Test, then train: how good it is on labelled mail."),
+        "evaluate": (
+            "mtspam.commands.evaluate",
+            "Test, then train: how good it is on labelled mail.",
+        ),
     },
     "Help": {
         "help": ("mtspam.commands.help", "Show the help of a command, or the exit codes."),
@@ -71,8 +77,8 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 @click.option("--debug", is_flag=True, help="Show the whole traceback of an unexpected error.")
 @click.version_option(__version__, prog_name="mtspam", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, state: str | None, config: str | None, debug: bool) -> None:  # noqa: ARG001 - the group's edge reads `debug` itself
-    """A spam filter that learns for everybody and for each user at once.
+def cli(ctx: click.Context, state: str | None, config: str | None, debug: bool) -> None:
+    """Filter spam, learning for everybody and for each user at once.
 
     Try `mtspam demo` first.
     """
@@ -94,7 +100,7 @@ def main() -> None:
         sys.exit(Exit.INTERRUPTED)
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - signal's own
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     """Leave by an exception, so that locks and files half written are tidied up."""
     sys.exit(Exit.TERMINATED)
 

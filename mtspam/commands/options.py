@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 __all__ = [
     "LABELS",
     "Common",
-    "TimeType",
     "format_options",
     "path_arguments",
     "person_options",
     "source_options",
     "source_settings",
     "state_options",
+    "time_option",
 ]
 
 LABELS = ("ham", "spam", "phishing", "bulk")
@@ -84,25 +84,28 @@ class Common:
         )
 
 
-class TimeType(click.ParamType):
-    """A point in time: Unix seconds or ISO 8601, which without a zone is UTC."""
+def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    if value.isascii() and value.isdigit():
+        return int(value)
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is neither Unix seconds nor a date like 2025-01-31T12:00.", ctx, param
+        ) from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
-    name = "time"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Return Unix seconds."""
-        text = str(value)
-        if text.isascii() and text.isdigit():
-            return int(text)
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            self.fail(f"{text!r} is neither Unix seconds nor a date like 2025-01-31T12:00", param, ctx)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return int(moment.timestamp())
+def time_option(command: F) -> F:
+    """Take ``--time``: Unix seconds or ISO 8601, which without a zone is UTC."""
+    return click.option(
+        "--time",
+        metavar="TIME",
+        callback=_time,
+        help="When it was said: Unix seconds or a date.  [default: now]",
+    )(command)
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
@@ -125,7 +128,9 @@ def state_options(command: F) -> F:
 def person_options(command: F) -> F:
     """Take ``--user`` and ``--group``."""
     command = click.option("--group", metavar="NAME", help="Their group, such as a firm.")(command)
-    return click.option("--user", metavar="NAME", help="Whose mail it is, such as an address.")(command)
+    return click.option("--user", metavar="NAME", help="Whose mail it is, such as an address.")(
+        command
+    )
 
 
 def path_arguments(command: F) -> F:
@@ -138,7 +143,9 @@ def path_arguments(command: F) -> F:
 def source_options(command: F) -> F:
     """Take ``--message-column`` and ``--user-column`` and give them as `columns`."""
     command = click.option(
-        "--user-column", metavar="NAME", help="Column of a table that names the users.  [default: user]"
+        "--user-column",
+        metavar="NAME",
+        help="Column of a table that names the users.  [default: user]",
     )(command)
     return click.option(
         "--message-column",
@@ -148,14 +155,14 @@ def source_options(command: F) -> F:
 
 
 def format_options(*formats: str) -> Callable[[F], F]:
-    """Take ``--format`` out of `formats`, the first being the default, and ``--json`` for short."""
+    """Take ``--format``, one of `formats`, by default the first; ``--json`` for short."""
 
     def decorate(command: F) -> F:
         command = click.option(
-            "--json", "format", flag_value="json", help="The same as --format json."
+            "--json", "form", flag_value="json", help="The same as --format json."
         )(command)
         return click.option(
-            "--format", "format", type=click.Choice(formats), help=f"[default: {formats[0]}]"
+            "--format", "form", type=click.Choice(formats), help=f"[default: {formats[0]}]"
         )(command)
 
     return decorate

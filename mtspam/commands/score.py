@@ -50,11 +50,12 @@ __all__ = ["command"]
 @click.pass_obj
 def command(
     common: Common,
+    *,
     paths: tuple[str, ...],
     user: str | None,
     group: str | None,
     jobs: int | None,
-    format: str | None,  # noqa: A002 - click names it after the option
+    form: str | None,
     output: str | None,
     message_column: str | None,
     user_column: str | None,
@@ -66,7 +67,7 @@ def command(
     come in the order of the messages: name, user, verdict, probability, score (log-odds of spam)
     and its parts by level: shared, group, personal, starter (a part of shared); phishing, bulk.
     """
-    target = _target(output, format)
+    target = _target(output, form)
     from mtspam.commands.progress import progress
     from mtspam.commands.scoring import Plan, score_all
     from mtspam.mail.sources import read_messages
@@ -77,7 +78,7 @@ def command(
     verdicts: Counter[object] = Counter()
     with (
         progress("Scoring", _count(paths)) as advance,
-        _sink(target, format or "table") as sink,
+        _sink(target, form or "table") as sink,
     ):
         for rows in score_all(messages, plan, n_jobs):
             sink(rows)

@@ -36,7 +36,7 @@ _CHUNK_MESSAGES = 256
 _CHUNK_BYTES = 4 << 20
 """A chunk goes to a worker whole; with these bounds a few of them are no burden."""
 
-Rows = dict[str, list[str | None] | list[float]]
+Rows = dict[str, list[str] | list[str | None] | list[float]]
 """Column → cells, in the order of `COLUMNS`."""
 
 

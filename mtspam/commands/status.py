@@ -16,11 +16,11 @@ __all__ = ["command"]
 @format_options("table", "json")
 @state_options
 @click.pass_obj
-def command(common: Common, format: str | None) -> None:  # noqa: A002 - click names it after the option
+def command(common: Common, form: str | None) -> None:
     """Show what the state holds and whether the model is up to date."""
     with common.open_filter(read_only=True) as spam_filter:
         status = spam_filter.status()
-    if format == "json":
+    if form == "json":
         import json
         from dataclasses import asdict
 

@@ -37,7 +37,7 @@ def text_sink(writer: RowWriter) -> Iterator[ColumnSink]:
     writer.begin()
 
     def sink(columns: Columns) -> None:
-        writer.write(zip(*columns.values(), strict=True))  # type: ignore[arg-type]  # cells are plain values
+        writer.write(zip(*columns.values(), strict=True))
         writer.stream.flush()
 
     yield sink

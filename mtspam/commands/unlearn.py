@@ -28,10 +28,11 @@ _ID = re.compile(r"[0-9a-f]{8,32}")
 @click.pass_context
 def command(
     ctx: click.Context,
+    *,
     what: tuple[str, ...],
     user: str | None,
     everyone: bool,
-    format: str | None,  # noqa: A002 - click names it after the option
+    form: str | None,
 ) -> None:
     """Take back what was said about messages.
 
@@ -43,7 +44,7 @@ def command(
     common = ctx.ensure_object(Common)
     with common.open_filter(read_only=False) as spam_filter:
         n_removed = sum(_unlearn(one, spam_filter, user, everyone=everyone) for one in what)
-    if format == "json":
+    if form == "json":
         click.echo(f'{{"removed": {n_removed}}}')
     else:
         click.echo(f"{n_removed:,} labels taken back")
@@ -51,9 +52,7 @@ def command(
         ctx.exit(Exit.FAILED)
 
 
-def _unlearn(
-    what: str, spam_filter: "SpamFilter", user: str | None, *, everyone: bool
-) -> int:
+def _unlearn(what: str, spam_filter: "SpamFilter", user: str | None, *, everyone: bool) -> int:
     from mtspam.mail.sources import read_messages
 
     if _ID.fullmatch(what) and not Path(what).exists():

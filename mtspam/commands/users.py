@@ -23,7 +23,7 @@ _KEY_DIGITS = 16
 @format_options("table", "json", "ndjson", "csv")
 @state_options
 @click.pass_obj
-def command(common: Common, name: str | None, format: str | None) -> None:  # noqa: A002 - click names it after the option
+def command(common: Common, name: str | None, form: str | None) -> None:
     """List who has taught the filter, most labels first, or USER alone.
 
     Names are not stored: a user stands under a key made from the name and the secret of this
@@ -33,12 +33,12 @@ def command(common: Common, name: str | None, format: str | None) -> None:  # no
         found = spam_filter.users()
         if name is not None:
             found = [user for user in found if user.key == spam_filter.user_key(name)]
-    if (format or "table") == "table":
+    if (form or "table") == "table":
         _print_table(found)
         return
     from mtspam.commands.rows import row_writer
 
-    writer = row_writer(format or "json", sys.stdout, _COLUMNS)
+    writer = row_writer(form or "json", sys.stdout, _COLUMNS)
     writer.begin()
     writer.write([tuple(getattr(user, column) for column in _COLUMNS) for user in found])
     writer.end()

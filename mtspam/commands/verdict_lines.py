@@ -30,25 +30,27 @@ class VerdictLines(RowWriter):
             click.echo(self._line(row), file=self.stream)
 
     def _line(self, row: Sequence[Cell]) -> str:
-        verdict, name, user = (str(row[self._at[key]] or "") for key in ("verdict", "name", "user"))
+        verdict, name, user = (
+            str(row[self._at[key]] or "") for key in ("verdict", "name", "user")
+        )
         score, shared, group, personal, probability = (
             float(row[self._at[key]] or 0.0)
             for key in ("score", "shared", "group", "personal", "probability")
         )
         whose = f" → {plain_text(user)}" if user else ""
-        return (
-            click.style(f"{verdict:<8}", fg=COLOURS[verdict])
-            + f"{100 * probability:>7.2f}{score:>+8.2f}{shared:>+8.2f}{group:>+7.2f}{personal:>+9.2f}"
-            + f"  {plain_text(name)}{whose}"
-        )
+        told = click.style(f"{verdict:<8}", fg=COLOURS[verdict])
+        levels = f"{shared:>+8.2f}{group:>+7.2f}{personal:>+9.2f}"
+        return f"{told}{100 * probability:>7.2f}{score:>+8.2f}{levels}  {plain_text(name)}{whose}"
 
 
 def plain_text(text: str) -> str:
-    """Return text without control characters that a terminal would obey.
+    r"""Return text without control characters that a terminal would obey.
 
     Examples
     --------
-    >>> plain_text("a\\x1b[2Jb")
-    'a\ufffd[2Jb'
+    >>> plain_text("a\x1b[2Jb")
+    'a�[2Jb'
     """
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
