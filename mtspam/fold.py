@@ -1,14 +1,18 @@
 """The model as a fold of the journal: the same labels, in the same order, to the same bits."""
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mtspam.config import ModelSettings
-from mtspam.journal import EventBatch, Journal, unpack_many
+from mtspam.journal import EventBatch, unpack_many
 from mtspam.model import Batch, Learner
 from mtspam.model.batch import KINDS
 from mtspam.types import Features
+
+if TYPE_CHECKING:
+    from mtspam.journal import Journal
 
 __all__ = ["batch_of", "catch_up", "fold_journal"]
 
@@ -37,7 +41,7 @@ def batch_of(events: EventBatch) -> Batch:
 
 
 def fold_journal(
-    journal: Journal,
+    journal: "Journal",
     settings: ModelSettings,
     n_views: int,
     *,
@@ -75,7 +79,7 @@ def fold_journal(
     return learner
 
 
-def catch_up(learner: Learner, journal: Journal, position: int) -> None:
+def catch_up(learner: Learner, journal: "Journal", position: int) -> None:
     """Learn the labels that came after `position`, where all before it still stand.
 
     Raises
@@ -88,7 +92,7 @@ def catch_up(learner: Learner, journal: Journal, position: int) -> None:
 
 
 def _batches(
-    journal: Journal, after: int, upto: int | None, on_progress: Callable[[int], None] | None
+    journal: "Journal", after: int, upto: int | None, on_progress: Callable[[int], None] | None
 ) -> Iterator[Batch]:
     for events in journal.live(after=after, upto=upto):
         yield batch_of(events)

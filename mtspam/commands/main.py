@@ -93,6 +93,8 @@ def main() -> None:
         # Names of files need not be text; a report must not fail on them.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    # numba asks for SciPy's BLAS, which no kernel uses: finding it costs a fifth of a second.
+    sys.modules.setdefault("scipy.linalg.cython_blas", None)  # type: ignore[arg-type]  # None: import fails
     signal.signal(signal.SIGTERM, _terminate)
     try:
         cli.main(prog_name="mtspam")

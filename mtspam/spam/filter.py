@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mtspam.config import Settings
 from mtspam.errors import DataError, JournalError
 from mtspam.fold import catch_up
-from mtspam.journal import Journal, LabelEvent
+from mtspam.journal import LabelEvent
 from mtspam.model import Batch
 from mtspam.spam.explaining import explain_message
 from mtspam.spam.hashing import MailHasher, load_starter
@@ -36,6 +36,9 @@ from mtspam.spam.state import StateDirectory
 from mtspam.spam.upkeep import KeptModel, check_model, fold_model, save_model
 from mtspam.spam.verdicts import judgement_of, judgements_of
 from mtspam.types import NOBODY, Features, Label
+
+if TYPE_CHECKING:
+    from mtspam.journal import Journal
 
 __all__ = ["SpamFilter"]
 
@@ -63,7 +66,7 @@ class SpamFilter:
         self,
         directory: StateDirectory,
         settings: Settings,
-        journal: Journal | None,
+        journal: "Journal | None",
         kept: KeptModel,
         secret: bytes,
     ) -> None:
@@ -313,7 +316,7 @@ class SpamFilter:
             self.fold()
         return n_events
 
-    def _follow(self, journal: Journal, *, n_corrections: int) -> None:
+    def _follow(self, journal: "Journal", *, n_corrections: int) -> None:
         """Learn what is new in the journal."""
         head = journal.head()
         if head > self._kept.position:
@@ -348,6 +351,8 @@ class SpamFilter:
         JournalError
             Where the journal is missing or damaged.
         """
+        from mtspam.journal import Journal  # noqa: PLC0415 - a database library, which who reads a snapshot does without
+
         with Journal.open(self._directory.journal, read_only=True) as journal:
             return check_model(self._directory, self._settings, journal, on_progress)
 
@@ -377,7 +382,7 @@ class SpamFilter:
             self._directory, self._settings, self._kept, has_starter=self._starter is not None
         )
 
-    def _writable(self) -> Journal:
+    def _writable(self) -> "Journal":
         if self._journal is None:
             raise JournalError(f"state {self._directory.path}: it was opened for reading")
         return self._journal

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from mtspam.config import Settings
 from mtspam.errors import SnapshotError
-from mtspam.journal import Journal
 from mtspam.mail.views import N_VIEWS
 from mtspam.model import Learner
 from mtspam.spam.state import SECRET_BYTES, StateDirectory
 from mtspam.spam.upkeep import KeptModel, load_model
 
+if TYPE_CHECKING:
+    from mtspam.journal import Journal
+
 __all__ = ["load_for_reading", "load_for_writing"]
 
-_Opened = tuple[Journal | None, KeptModel, bytes]
+_Opened = tuple["Journal | None", KeptModel, bytes]
 _OnProgress = Callable[[int], None] | None
 
 
@@ -29,6 +32,8 @@ def load_for_writing(
     SnapshotError
         Where the snapshot was written by a newer version.
     """
+    from mtspam.journal import Journal  # noqa: PLC0415 - a database library, which who reads a snapshot does without
+
     directory.prepare()
     exits.enter_context(directory.writing())
     journal = exits.enter_context(Journal.open(directory.journal))
@@ -57,6 +62,8 @@ def load_for_reading(
         except SnapshotError:
             if not directory.journal.exists():
                 raise
+    from mtspam.journal import Journal  # noqa: PLC0415 - a database library, which who reads a snapshot does without
+
     # The journal knows what is newer than the snapshot, or stands in for one that does not hold.
     journal = exits.enter_context(Journal.open(directory.journal, read_only=True))
     return journal, load_model(directory, settings, journal, on_progress), secret

@@ -1,7 +1,7 @@
 """What there is to say about a state as a whole: its users, its health."""
 
 from mtspam.config import Settings
-from mtspam.journal import Counts, Journal
+from mtspam.journal import Counts
 from mtspam.model import Learner
 from mtspam.model.register import MOVED
 from mtspam.spam.records import Status, UserInfo
@@ -22,6 +22,8 @@ def list_users(directory: StateDirectory, learner: Learner) -> list[UserInfo]:
     """
     if not directory.journal.exists():
         return []
+    from mtspam.journal import Journal  # noqa: PLC0415 - a database library, which who reads a snapshot does without
+
     with Journal.open(directory.journal, read_only=True) as journal:
         found = journal.users()
     users = []
@@ -53,6 +55,8 @@ def sum_up(
     """
     counts, head = Counts(0, 0, {}), 0
     if directory.journal.exists():
+        from mtspam.journal import Journal  # noqa: PLC0415 - a database library, which who reads a snapshot does without
+
         with Journal.open(directory.journal, read_only=True) as journal:
             counts, head = journal.counts(), journal.head()
     labels: dict[str, int] = {}

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mtspam.config import Settings
 from mtspam.errors import SnapshotError
 from mtspam.fold import catch_up, fold_journal
-from mtspam.journal import Journal
 from mtspam.mail.views import N_VIEWS
 from mtspam.model import Learner
 from mtspam.snapshot import read_snapshot, write_snapshot
 from mtspam.spam.records import FoldCheck
 from mtspam.spam.state import StateDirectory
+
+if TYPE_CHECKING:
+    from mtspam.journal import Journal
 
 __all__ = ["KeptModel", "check_model", "fold_model", "load_model", "save_model"]
 
@@ -44,7 +47,7 @@ class KeptModel:
 def load_model(
     directory: StateDirectory,
     settings: Settings,
-    journal: Journal | None,
+    journal: "Journal | None",
     on_progress: Callable[[int], None] | None = None,
 ) -> KeptModel:
     """Bring the model up to the head of the journal in the cheapest way that is right.
@@ -88,7 +91,7 @@ def load_model(
 
 
 def fold_model(
-    journal: Journal,
+    journal: "Journal",
     settings: Settings,
     *,
     upto: int | None = None,
@@ -112,7 +115,7 @@ def _is_rebuildable(directory: StateDirectory) -> bool:
 
 
 def _from_snapshot(
-    directory: StateDirectory, settings: Settings, journal: Journal | None
+    directory: StateDirectory, settings: Settings, journal: "Journal | None"
 ) -> KeptModel | None:
     """Read the snapshot; None where it is of other settings, another journal or overtaken."""
     if not directory.snapshot.exists() and journal is not None:
@@ -156,7 +159,7 @@ def save_model(
 def check_model(
     directory: StateDirectory,
     settings: Settings,
-    journal: Journal,
+    journal: "Journal",
     on_progress: Callable[[int], None] | None = None,
 ) -> FoldCheck:
     """Fold the journal again and compare every bit with the snapshot.
