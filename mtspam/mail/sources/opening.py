@@ -37,6 +37,8 @@ def printable(name: str) -> str:
     >>> printable("odd\nname \udcff")
     'odd\\nname \\udcff'
     """
+    if name.isprintable():  # nearly every name; letter by letter it would cost as much as reading
+        return name
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in name
     )
