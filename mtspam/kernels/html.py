@@ -143,35 +143,34 @@ def _entity(
     entities: tuple[NDArray[np.int64], NDArray[np.int32]],
 ) -> tuple[int, int]:
     """Read the character reference at `i`, behind its '&': (code point or -1, next position)."""
+    start, cp = i, 0
     if i < end and src[i] == 35:
         i += 1
         base = 10
         if i < end and src[i] | 32 == 120:
             base = 16
             i += 1
-        cp = 0
-        start = i
-        while i < end and i < start + 8:
+        stop = min(end, i + 8)
+        while i < stop:
             c = _lower(src[i])
             d = int(c) - 48 if 48 <= c <= 57 else int(c) - 87 if 97 <= c <= 102 else 99
             if d >= base:
                 break
             cp = cp * base + d
             i += 1
-        if i == start or cp > 0x10FFFF or cp == 0 or 0xD800 <= cp < 0xE000:
-            return -1, start
-        return cp, i + 1 if i < end and src[i] == 59 else i
-    h = FNV_OFFSET
-    start = i
-    while i < end and i < start + 10 and (97 <= (src[i] | 32) <= 122 or 48 <= src[i] <= 57):
-        h = (h ^ np.uint64(src[i])) * FNV_PRIME
-        i += 1
-    if i > start:
+    else:
+        h = FNV_OFFSET
+        stop = min(end, i + 10)
+        while i < stop and (97 <= (src[i] | 32) <= 122 or 48 <= src[i] <= 57):
+            h = (h ^ np.uint64(src[i])) * FNV_PRIME
+            i += 1
         names, code_points = entities
         at = np.searchsorted(names, np.int64(h))
         if at < names.shape[0] and names[at] == np.int64(h):
-            return code_points[at], i + 1 if i < end and src[i] == 59 else i
-    return -1, start
+            cp = int(code_points[at])
+    if cp == 0 or cp > 0x10FFFF or 0xD800 <= cp < 0xE000:
+        return -1, start
+    return cp, i + 1 if i < end and src[i] == 59 else i
 
 
 @kernel
@@ -332,6 +331,7 @@ def read_html(
             text[o] = c
             o += 1
             i += 1
+            blank = False
             continue
         k = name
         h = FNV_OFFSET
