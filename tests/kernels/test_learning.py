@@ -118,6 +118,17 @@ def test_a_voice_ends_for_the_day_by_hand():
     assert weights[3] == 0.0
 
 
+@pytest.mark.parametrize(("level", "column"), [("shared", "shared"), ("group", "group")])
+def test_no_input_of_the_combiner_says_more_than_its_limit_by_hand(level, column):
+    learner = Learner(SMALL, 1)
+    message = Message([[1, 2]], value=1, group=GROUPS[1])
+    learner.learn_many(batch_of([message]))
+    arrays = learner.arrays()
+    arrays[f"{level}_weights"][:] *= 1_000
+    scores = Learner.from_arrays(SMALL, arrays).predict_many(batch_of([message]))
+    assert getattr(scores, column)[0] == pytest.approx(0.4 * 20, abs=0.01)
+
+
 def test_heads_know_nothing_before_the_first_yes():
     learner = Learner(SMALL, 1)
     learner.learn_many(batch_of([Message([[1]], value=0, kind=1), Message([[1]], value=0)]))
