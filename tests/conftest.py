@@ -6,6 +6,11 @@ import subprocess
 from contextlib import contextmanager
 
 import pytest
+from hypothesis import settings
+
+# The first call of a kernel may have to compile it, which takes longer than any deadline.
+settings.register_profile("mtspam", deadline=None)
+settings.load_profile("mtspam")
 
 SMALL_DISK_BYTES = 1 << 20
 

@@ -99,6 +99,8 @@ def decode_body(
                 high += c >> 7
                 out[o] = c
                 o += 1
+        while i < end and _base64_digit(raw[i]) < 0:  # padding and line ends are no more to read
+            i += 1
     elif encoding == ENCODING_QUOTED:
         while i < end and o < cap:
             c = int(raw[i])
@@ -131,6 +133,7 @@ def decode_body(
                 is_open = stop - i > 6 and _starts(raw, i, BEGIN)
                 n = 0
             elif stop - i >= 3 and _starts(raw, i, END):
+                i = end
                 break
             elif stop - i <= (n + 2) // 3 * 4:  # cut short, or no such line
                 n = 0

@@ -1,5 +1,6 @@
 """Features made readable again for people: what they are called and what stands behind them."""
 
+import unicodedata
 from bisect import bisect_right
 from typing import NamedTuple
 
@@ -119,8 +120,10 @@ def _presence_base(name_hash: int) -> int:
 
 
 def _clean(text: bytes) -> str:
-    """`text` with blanks for what cannot be printed, cut where it is long."""
+    """`text` without invisible letters, with blanks for other controls, cut where it is long."""
     shown = text[: 4 * MAX_SHOWN].decode("utf-8", "replace")
-    shown = "".join(c if c.isprintable() else " " for c in shown)
+    shown = "".join(
+        c if c.isprintable() else " " for c in shown if unicodedata.category(c) != "Cf"
+    )
     shown = " ".join(shown.split())
     return shown if len(shown) <= MAX_SHOWN else shown[: MAX_SHOWN - 1] + "…"
