@@ -157,7 +157,7 @@ class ModelSettings(Section):
         high=100.0,
         affects_fold=True,
         doc="Sum of squared gradients that every weight starts with.",
-        reason="about the square of a first gradient, so that a rare feature's first step is whole",
+        reason="about the square of a first gradient: a rare feature's first step is whole",
     )
     joint_share: float = setting(
         0.1,
@@ -251,6 +251,33 @@ class ModelSettings(Section):
         affects_fold=True,
         doc="Power of (1 - 2 x share of mistakes) by which the largest step shrinks.",
         reason="where labels are often wrong, each may say less",
+    )
+    replay_messages: int = setting(
+        1_024,
+        low=0,
+        high=1_000_000,
+        unit="messages",
+        affects_fold=True,
+        doc="Messages of each answer remembered, to be learnt again when that answer gets rare.",
+        reason="a folder of spam, then one of ham: 256 left 3 % errors, 1,024 less than 1",
+    )
+    replay_share: float = setting(
+        0.4,
+        low=0.0,
+        high=0.5,
+        unit="share",
+        affects_fold=True,
+        doc="Share among the latest labels below which an answer is brought back.",
+        reason="20 labels of each kind, one after the other: 25 % errors at 0.25, 9 at 0.4",
+    )
+    replay_memory: float = setting(
+        4.0,
+        low=1.0,
+        high=10_000.0,
+        unit="labels",
+        affects_fold=True,
+        doc="How many labels are the latest ones, about.",
+        reason="short, so that few labels suffice: after 20 spam, 20 ham must not undo them",
     )
     auxiliary_rate: float = setting(
         0.5,

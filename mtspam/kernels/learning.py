@@ -32,7 +32,7 @@ Common = tuple[NDArray[np.float64], NDArray[np.float64]]
 Fixed = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 # Columns of a batch's facts.
-B_KIND, B_VALUE, B_USER, B_GROUP, B_DAY = range(5)
+B_KIND, B_VALUE, B_USER, B_GROUP, B_DAY, B_PAYER, B_AGAIN = range(7)
 # Columns of the figures kept for a user or a group.
 K_LABELS, K_BIAS, K_DAY, K_VOICE, K_SPAM, K_MOVED = range(6)
 # Cells of the common state.
@@ -61,7 +61,7 @@ O_BLEND, O_SHARED, O_GROUP, O_PERSONAL, O_PHISHING, O_BULK, O_STARTER, O_NOISE =
 ) = range(17)
 
 MAIN, PHISHING, BULK = 0, 1, 2
-LEAST_GRADIENT = 1e-4  # below it a step changes no digit that anybody sees
+LEAST_GRADIENT = 5e-3  # below it a step changes nothing that anybody sees, and costs time
 LARGEST_MARGIN = 20.0  # of one input of the combiner: surer than any corpus can teach
 LARGEST_MIX = 1.0  # weight of one input: what makes the bound on a voice hold
 LEAST_MIX = 0.02
@@ -126,8 +126,9 @@ def step_messages(
     ----------
     batch
         Hashes, shape ``(n_features,)``; offsets of the views, shape ``(n, n_views + 1)``; facts,
-        shape ``(n, 5)``: label kind, value (1, 0, -1: none), row of user, row of group (-1:
-        none), day; starter margin and weight of the label, shape ``(n, 2)``.
+        shape ``(n, 7)``: label kind, value (1, 0, -1: none), row of user, row of group (-1:
+        none), day, row of the user whose voice pays, 1 for a message learnt again; starter margin
+        and weight of the label, shape ``(n, 2)``.
     tables
         Shared weights and accumulators, shape ``(n_views, size)``; personal weights, shape
         ``(n_personal, size)``; group weights, alike; weights and accumulators of the auxiliary
@@ -169,7 +170,7 @@ def step_messages(
     for i in range(offsets.shape[0]):
         user, group = facts[i, B_USER], facts[i, B_GROUP]
         c_user = 0.0
-        bias = state[S_BIAS]
+        bias = 0.0
         if user >= 0:
             c_user = users[user, K_LABELS] / max(users[user, K_LABELS] + rates[R_EVIDENCE], 1e-9)
             bias += users[user, K_BIAS]
@@ -224,7 +225,7 @@ def step_messages(
         before = max(rates[R_STARTER] + n_labels, 1e-9)
         prior = _clip(reals[i, 0], LARGEST_MARGIN) * rates[R_STARTER] / before
         starter = combiner[0, n_views] * prior
-        z_all = shared + starter + of_group + of_user + bias - state[S_BIAS]
+        z_all = shared + starter + of_group + of_user + bias
         out[i, O_BLEND] = z_all
         out[i, O_SHARED] = shared + starter
         out[i, O_GROUP] = of_group + (groups[group, K_BIAS] if group >= 0 else 0.0)
@@ -238,16 +239,19 @@ def step_messages(
             continue
         kind = facts[i, B_KIND]
         weight = reals[i, 1]
-        state[S_EVENTS] += 1.0
+        payer = facts[i, B_PAYER]
+        # A message learnt again moves weights, but it is no further evidence.
+        counts = 0.0 if facts[i, B_AGAIN] == 1 else 1.0
+        state[S_EVENTS] += counts
         # What is left of this user's voice today; labels of nobody are the administrator's.
         voice = np.inf
-        if user >= 0:
+        if payer >= 0:
             # A day refreshes it once; labels said to be older share what is left of the newest.
-            if users[user, K_DAY] < facts[i, B_DAY]:
-                users[user, K_DAY] = facts[i, B_DAY]
-                users[user, K_VOICE] = 0.0
+            if users[payer, K_DAY] < facts[i, B_DAY]:
+                users[payer, K_DAY] = facts[i, B_DAY]
+                users[payer, K_VOICE] = 0.0
             young = 1.0 + rates[R_YOUNG] / (1.0 + n_labels)
-            voice = max(0.0, rates[R_VOICE] * young - users[user, K_VOICE])
+            voice = max(0.0, rates[R_VOICE] * young - users[payer, K_VOICE])
         spent = 0.0
         # Heads: a label of their own kind is a full one, a label of the main kind a weak no.
         for a in range(2):
@@ -255,7 +259,7 @@ def step_messages(
             if is_own and value == 1:
                 state[S_PHISHING + a] += 1.0
             is_no = kind == MAIN and (a == 1 or value == 0)
-            if state[S_PHISHING + a] == 0.0 or not (is_own or is_no):
+            if state[S_PHISHING + a] == 0.0 or not (is_own or is_no) or counts == 0.0:
                 continue
             e = (value if is_own else 0.0) - _sigmoid(head[a])
             g = e * weight * x_head * (1.0 if is_own else rates[R_WEAK])
@@ -274,9 +278,9 @@ def step_messages(
                 root = np.sqrt(B[a, at] + g * g * (1.0 - share))
                 A[a, at] += np.float32(bound * share * rates[R_AUXILIARY] * g / root)
         if kind != MAIN:
-            if user >= 0:
-                users[user, K_VOICE] += spent
-                users[user, K_MOVED] += spent
+            if payer >= 0:
+                users[payer, K_VOICE] += spent
+                users[payer, K_MOVED] += spent
             continue
         # How likely is it that the label is a mistake? No surer than the labels of the other
         # class allow: after n of them, log(1 + n).
@@ -365,18 +369,19 @@ def step_messages(
         state[S_BIAS_G] += e_all * e_all * share
         root = np.sqrt(state[S_BIAS_G] + (1.0 - share) * e_all * e_all)
         state[S_BIAS] += share * rates[R_BIAS] * e_all / root
-        state[S_SPAM if value == 1 else S_HAM] += trust * share
-        noise += rates[R_NOISE_RATE] * (flipped - noise) * share
+        state[S_SPAM if value == 1 else S_HAM] += trust * share * counts
+        noise += rates[R_NOISE_RATE] * (flipped - noise) * share * counts
         state[S_NOISE] = min(max(noise, 1e-4), rates[R_NOISE_MAX])
+        if payer >= 0:
+            users[payer, K_VOICE] += spent
+            users[payer, K_MOVED] += spent
         if user >= 0:
-            users[user, K_LABELS] += 1.0
-            users[user, K_SPAM] += value
-            users[user, K_VOICE] += spent
-            users[user, K_MOVED] += spent
+            users[user, K_LABELS] += counts
+            users[user, K_SPAM] += value * counts
             e = (value - _sigmoid(z_all)) * weight
             users[user, K_BIAS] += rates[R_BIAS] * e / np.sqrt(1.0 + users[user, K_LABELS])
         if group >= 0:
-            groups[group, K_LABELS] += 1.0
-            groups[group, K_SPAM] += value
+            groups[group, K_LABELS] += counts
+            groups[group, K_SPAM] += value * counts
             step = rates[R_BIAS] * e_all / np.sqrt(1.0 + groups[group, K_LABELS])
             groups[group, K_BIAS] += step * share

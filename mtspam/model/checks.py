@@ -10,7 +10,7 @@ from mtspam.errors import ModelError
 from mtspam.model.batch import KINDS, NO_LABEL, Batch
 from mtspam.types import Features
 
-__all__ = ["check_arrays", "check_batch"]
+__all__ = ["check_arrays", "check_batch", "check_features"]
 
 
 def check_batch(batch: Batch, n_views: int) -> None:
@@ -23,7 +23,7 @@ def check_batch(batch: Batch, n_views: int) -> None:
     """
     n = len(batch)
     if n:
-        _check_features(batch.features, n_views)
+        check_features(batch.features, n_views)
     for name in ("users", "groups", "values", "kinds", "times", "priors", "weights"):
         column = getattr(batch, name)
         if column is not None and len(column) != n:
@@ -38,7 +38,14 @@ def check_batch(batch: Batch, n_views: int) -> None:
         raise ModelError("a label's weight must be above 0")
 
 
-def _check_features(features: Features, n_views: int) -> None:
+def check_features(features: Features, n_views: int) -> None:
+    """Hold a block of at least one hashed message to what the kernels trust in.
+
+    Raises
+    ------
+    ModelError
+        Where it has another number of views, another type, or offsets that leave it.
+    """
     values, offsets = features.values, features.offsets
     if offsets.ndim != 2 or offsets.shape[1] != n_views + 1:  # noqa: PLR2004 - messages by views
         raise ModelError(f"examples have {offsets.shape[-1] - 1} views; this model has {n_views}")

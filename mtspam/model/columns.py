@@ -19,7 +19,7 @@ def columns_of(batch: Batch, keys: Keys, *, is_learning: bool) -> learning.Batch
     is no place to keep account of what it moves.
     """
     n = len(batch)
-    facts: NDArray[np.int64] = np.zeros((n, 5), np.int64)
+    facts: NDArray[np.int64] = np.zeros((n, 7), np.int64)
     facts[:, learning.B_KIND] = 0 if batch.kinds is None else batch.kinds
     facts[:, learning.B_VALUE] = NO_LABEL
     if is_learning and batch.values is not None:
@@ -29,6 +29,7 @@ def columns_of(batch: Batch, keys: Keys, *, is_learning: bool) -> learning.Batch
             facts[is_named & (keys.users < 0), learning.B_VALUE] = NO_LABEL
     facts[:, learning.B_USER] = keys.users
     facts[:, learning.B_GROUP] = keys.groups
+    facts[:, learning.B_PAYER] = keys.users
     facts[:, learning.B_DAY] = 0 if batch.times is None else batch.times // SECONDS_PER_DAY
     reals: NDArray[np.float64] = np.zeros((n, 2))
     reals[:, 0] = 0.0 if batch.priors is None else batch.priors

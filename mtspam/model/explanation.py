@@ -51,7 +51,7 @@ def contributions(
     user, group
         For whom.
     """
-    arrays = learner.arrays()
+    arrays = learner.weights()
     n = len(features)
     nothing = np.zeros(n)
     if not n:

@@ -15,6 +15,7 @@ from mtspam.model.columns import columns_of
 from mtspam.model.merging import merge_registers, merge_tables
 from mtspam.model.rates import rates_of
 from mtspam.model.register import Register
+from mtspam.model.replay import REPLAY_ARRAYS, Replay, Rows, interleaved
 from mtspam.types import Example, Features, GroupKey, UserKey
 
 __all__ = ["Learner"]
@@ -68,6 +69,7 @@ class Learner:
                 "head_squares": np.full(heads, first, np.float32),
                 "combiner": _first_combiner(settings, n_views),
                 "state": _first_state(settings),
+                **Replay(0, 0.0, 1.0).arrays(),
             },
             Register.empty(settings.max_users),
             Register.empty(settings.max_groups),
@@ -88,6 +90,8 @@ class Learner:
         self._state = arrays["state"]
         self.users = users
         self.groups = groups
+        self._replay: Replay | None = None
+        self._replay_arrays = {name: arrays[name] for name in REPLAY_ARRAYS}
         n_views = self._tables[0].shape[0]
         lead = n_views - self._tables[2].shape[0]
         self._personal_row = np.array([max(view - lead, -1) for view in range(n_views)], np.int64)
@@ -143,7 +147,8 @@ class Learner:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the whole state by name; the arrays are the learner's own."""
         return {
-            **dict(zip(_TABLES, self._tables, strict=True)),
+            **self.weights(),
+            **(self._replay_arrays if self._replay is None else self._replay.arrays()),
             "combiner": self._combiner,
             "state": self._state,
             "user_keys": self.users.keys[: len(self.users)],
@@ -151,6 +156,10 @@ class Learner:
             "group_keys": self.groups.keys[: len(self.groups)],
             "group_figures": self.groups.figures[: len(self.groups)],
         }
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Return the tables by name; they are the learner's own."""
+        return dict(zip(_TABLES, self._tables, strict=True))
 
     @classmethod
     def from_arrays(cls, settings: ModelSettings, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -257,19 +266,41 @@ class Learner:
         block = Features.from_examples([example])
         self.learn_many(Batch(features=block, users=[user], groups=[group], values=values))
 
+    def _plan(self, batch: Batch, columns: learning.Batch) -> Rows | None:
+        facts = columns[2]
+        is_told = (facts[:, learning.B_VALUE] >= 0) & (facts[:, learning.B_KIND] == learning.MAIN)
+        return self._memory().plan(batch, np.flatnonzero(is_told))
+
+    def _memory(self) -> Replay:
+        """Return what is remembered; taken from the arrays when it is first needed."""
+        if self._replay is None:
+            settings = self.settings
+            self._replay = Replay(
+                settings.replay_messages, settings.replay_share, settings.replay_memory
+            )
+            self._replay.restore(self._replay_arrays)
+        return self._replay
+
     def _step(self, batch: Batch, *, is_learning: bool) -> Scores:
         n = len(batch)
         out = np.zeros((n, 8))
         if n:
             keys = Keys(self.users.rows(batch.users, n), self.groups.rows(batch.groups, n))
+            columns = columns_of(batch, keys, is_learning=is_learning)
+            rows = self._plan(batch, columns) if is_learning else None
+            if rows is not None:
+                columns = interleaved(columns, rows)
+                out = np.zeros((len(rows.sources), 8))
             learning.step_messages(
-                columns_of(batch, keys, is_learning=is_learning),
+                columns,
                 self._tables,
                 (self.users.salts, self.users.figures, self.groups.salts, self.groups.figures),
                 (self._combiner, self._state),
                 (self._rates, self._personal_row),
                 out,
             )
+            if rows is not None:
+                out = out[rows.is_own]
         blend, shared, group, personal, phishing, bulk, starter, mistake = out.T
         return Scores(blend, shared, group, personal, phishing, bulk, starter, mistake)
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mtspam.errors import ModelError
 from mtspam.kernels.starter import starter_margins
+from mtspam.model.checks import check_features
 from mtspam.model.learner import Learner
 from mtspam.types import Features
 
@@ -56,14 +57,12 @@ class Starter:
         Raises
         ------
         ModelError
-            Where the examples have another number of views.
+            Where the block does not fit, as by another number of views.
         """
-        if features.offsets.shape[1] != len(self._scales) + 1:
-            raise ModelError(
-                f"examples have {features.offsets.shape[1] - 1} views; "
-                f"the starter has {len(self._scales)}"
-            )
         out = np.full(len(features), self._bias)
+        if not len(features):
+            return out
+        check_features(features, len(self._scales))
         starter_margins(
             features.values, features.offsets, self._weights, self._scales, _LIMIT, out
         )
@@ -107,8 +106,15 @@ class Starter:
             Weight of each view in the sum, shape ``(n_views,)``; 0 leaves it out.
         bias
             Log-odds added to the sum.
+
+        Raises
+        ------
+        ModelError
+            Where the learner's tables are smaller.
         """
         whole = learner.arrays()["shared_weights"]
+        if not 0 <= bits <= learner.settings.shared_bits:
+            raise ModelError(f"bits are {bits}; they must be 0 to {learner.settings.shared_bits}")
         folded = whole.reshape(len(whole), -1, 1 << bits).sum(axis=1) * (shares != 0)[:, None]
         # The few largest weights are cut off: they would leave too few steps to all others.
         top = np.quantile(np.abs(folded), 0.9999, axis=1)

@@ -11,7 +11,7 @@ from mtspam.errors import SnapshotError
 from mtspam.fold import catch_up, fold_journal
 from mtspam.mail.views import N_VIEWS
 from mtspam.model import Learner
-from mtspam.snapshot import read_snapshot, write_snapshot
+from mtspam.snapshot import JSON, read_snapshot, write_snapshot
 from mtspam.spam.records import FoldCheck
 from mtspam.spam.state import StateDirectory
 
@@ -145,7 +145,7 @@ def save_model(
     SnapshotError
         Where it cannot be written; the old one stays.
     """
-    header = {
+    header: dict[str, JSON] = {
         "settings": settings.digest(),
         "n_views": N_VIEWS,
         "position": kept.position,
