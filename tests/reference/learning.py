@@ -13,6 +13,7 @@ from mtspam.config import ModelSettings
 MAIN, PHISHING, BULK = 0, 1, 2
 HEADS = (PHISHING, BULK)
 LARGEST_MARGIN = 20.0
+LEAST_ERROR = 5e-3
 U64 = 2**64
 
 
@@ -205,7 +206,7 @@ class Twin:
             e = (message.value if is_own else 0) - sigmoid(margins.heads[h])
             weight = message.weight * (1 if is_own else self.settings.weak_weight)
             g = e * weight / math.sqrt(len(features))
-            if abs(e) * weight < 1e-4:
+            if abs(e) * weight < LEAST_ERROR:
                 continue
             names = [self.head(h, f) for f in features]
             length = self.settings.auxiliary_rate * self.length(names, g)
@@ -242,7 +243,7 @@ class Twin:
         for k, view in enumerate(message.views):
             z = (1 - s.joint_share) * margins.of_view(k) + s.joint_share * total
             e = value - sigmoid(z)
-            if not view or abs(e) < 1e-4:
+            if not view or abs(e) < LEAST_ERROR:
                 continue
             gradients[k] = e * message.weight / math.sqrt(len(view))
             names = [self.shared(k, f) for f in view]
