@@ -55,17 +55,21 @@ def distinct_windows(
         mark = np.uint64(turn + row) << HALF
         n = 0
         word = np.uint64(0)
+        line = data[row]
+        out = bases[row]
         for i in range(sizes[row]):
-            word = (word >> np.uint64(8)) | (np.uint64(data[row, i]) << np.uint64(24))
+            word = (word >> np.uint64(8)) | (np.uint64(line[i]) << np.uint64(24))
             if i < 3:
                 continue
             slot = (((word ^ salt) * MIX_1) >> SLOT_SHIFT) & mask
             entry = mark | word
-            while (seen[slot] & ~LOW_32) == mark and seen[slot] != entry:
+            there = seen[slot]
+            while there != entry and (there & ~LOW_32) == mark:
                 slot = (slot + np.uint64(1)) & mask
-            if seen[slot] != entry:
+                there = seen[slot]
+            if there != entry:
                 seen[slot] = entry
-                bases[row, n] = word
+                out[n] = word
                 n += 1
         counts[row] = n
 

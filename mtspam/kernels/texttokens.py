@@ -180,6 +180,10 @@ def _text(
     ideograph = -1
     ideograph_start = 0
     while i < end:
+        if text[i] < 128 and fold[text[i]] >> 24 == CLASS_BREAK:
+            ideograph = -1
+            i += 1
+            continue
         kind, cp, after = _folded(text, i, end, fold)
         if kind == CLASS_IDEOGRAPH:
             h = (FNV_OFFSET ^ np.uint64(cp)) * FNV_PRIME
@@ -200,22 +204,18 @@ def _text(
         # A word: letters and digits, invisible characters left out.
         first = i
         h = FNV_OFFSET
-        length = 0
-        n_digits = 0
-        n_foreign = 0
-        n_ascii = 0
-        n_ignored = 0
-        pending = 0
+        n_digits = n_foreign = n_ascii = n_ignored = pending = 0
+        # ASCII first, nearly all of mail, without calls.
+        while i < end and text[i] < 128 and fold[text[i]] >> 24 == CLASS_WORD:
+            cp = int(fold[text[i]] & 0xFFFFFF)
+            h = (h ^ np.uint64(cp)) * FNV_PRIME
+            n_ascii += cp >= 97
+            n_digits += 48 <= cp <= 57
+            i += 1
+        length = i - first
         word_end = i
-        while i < end:
-            c = text[i]
-            if c < 128:  # nearly all mail, so without the call
-                entry = fold[c]
-                kind = int(entry >> 24)
-                cp = int(entry & 0xFFFFFF)
-                after = i + 1
-            else:
-                kind, cp, after = _folded(text, i, end, fold)
+        while i < end and (text[i] >= 128 or fold[text[i]] >> 24 != CLASS_BREAK):
+            kind, cp, after = _folded(text, i, end, fold)
             if kind == CLASS_IGNORED:
                 pending += 1
             elif kind == CLASS_WORD or kind == CLASS_FOREIGN:

@@ -43,8 +43,9 @@ def _entry(letter: str, look_alikes: dict[str, str]) -> int:
     if letter in IGNORED or unicodedata.combining(letter):
         return CLASS_IGNORED << 24 | ord(letter)
     small = letter.lower()[0]
-    if small in look_alikes:
-        return CLASS_FOREIGN << 24 | ord(look_alikes[small])
+    latin = look_alikes.get(letter) or look_alikes.get(small)
+    if latin:
+        return CLASS_FOREIGN << 24 | ord(latin)
     base = unicodedata.normalize("NFKD", small)[0] if ord(letter) > 127 else small  # noqa: PLR2004 - ASCII
     if not (base.isalnum() or letter == "$"):
         return CLASS_BREAK << 24 | ord(letter)

@@ -128,8 +128,7 @@ def test_what_is_known_by_construction_is_found(tree):
 PIECES = [
     "<", ">", "</", "<!--", "-->", "--!>", "<a ", "<a href=", "</a>", "<p hidden>", "<p>", "</p>",
     "<div style='display:none'>", "</div>", '"', "'", "=", "&", "&#", "&#x41;", "&lt;",
-    "&eacute",
-    "http://a.b/", "text", " ", "\n", "<script>", "</script>", "<style", "<![", "<?",
+    "&eacute", "http://a.b/", "text", " ", "\n", "<script>", "</script>", "<style", "<![", "<?",
     "<img src=x>",
     "<td>", "<table background=y>", "\x00", "中", "font-size:0", ";", "/", "<span hidden>",
     "<br hidden>",
