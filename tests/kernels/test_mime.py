@@ -202,10 +202,13 @@ def test_what_counts_as_a_delimiter(line, delimits):
     assert len(run(raw)[1]) == (2 if delimits else 1)
 
 
-def test_the_boundary_that_fills_the_line_counts_where_one_begins_another():
+@pytest.mark.parametrize("tail", [b"", b" ", b"\t\r"])
+def test_the_boundary_that_fills_the_line_counts_where_one_begins_another(tail):
     raw = (
         b"Content-Type: multipart/mixed; boundary=bc\n\n--bc\n"
-        b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b--\n--bc\n\ntwo\n--bc--\n"
+        b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--bc"
+        + tail
+        + b"\n\ntwo\n--bc--\n"
     )
     assert [part[:2] for part in readable(raw)[1]] == [(0, -1), (1, 0), (2, 1), (1, 0)]
 

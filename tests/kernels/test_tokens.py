@@ -110,6 +110,11 @@ def test_fields_by_hand():
     assert read_field(b"anything", headers.SPAN_NAME, 1) == []
 
 
+def test_the_name_of_an_address_is_cut_where_it_is_long():
+    found = read_field(b"x" * 100 + b"@y.example", headers.SPAN_ADDRESS, 1)
+    assert [end - start for *_, kind, start, end in found if kind == "a"] == [64 + 10, 64 + 10]
+
+
 @given(texts, st.integers(0, 3))
 def test_running_text_equals_its_twin(text, skip):
     got = read_text(text.encode(), headers.SPAN_TEXT, skip=skip)
