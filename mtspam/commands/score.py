@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_ENDINGS = (".parquet", ".csv", ".ndjson", ".json")
+
 
 @click.command("score")
 @path_arguments
@@ -75,12 +77,14 @@ def command(
     plan = Plan(state=common.state_path, settings=common.settings(), user=user, group=group)
     messages = read_messages(paths, options=source_settings(common, message_column, user_column))
     n_jobs = jobs or len(os.sched_getaffinity(0))
+    # Polars, which reads these, starts threads.
+    is_table = any(path.lower().endswith((".parquet", ".pq")) for path in paths)
     verdicts: Counter[object] = Counter()
     with (
         progress("Scoring", _count(paths)) as advance,
         _sink(target, form or "table") as sink,
     ):
-        for rows in score_all(messages, plan, n_jobs):
+        for rows in score_all(messages, plan, n_jobs, is_early=is_table):
             sink(rows)
             verdicts.update(rows["verdict"])
             advance(len(rows["verdict"]))
@@ -92,11 +96,10 @@ def command(
 def _target(output: str | None, form: str | None) -> Path | None:
     if output is None:
         return None
-    endings = (".parquet", ".csv", ".ndjson", ".json")
     if form is not None:
         raise click.UsageError("--output says by its ending what to write: leave out --format.")
-    if not output.endswith(endings):
-        raise click.UsageError(f"--output {output!r} must end in {', '.join(endings)}.")
+    if not output.endswith(_ENDINGS):
+        raise click.UsageError(f"--output {output!r} must end in {', '.join(_ENDINGS)}.")
     return Path(output)
 
 

@@ -60,11 +60,13 @@ class Plan:
     group: str | None
 
 
-def score_all(messages: Iterable[SourceMessage], plan: Plan, n_jobs: int) -> Iterator[Rows]:
+def score_all(
+    messages: Iterable[SourceMessage], plan: Plan, n_jobs: int, *, is_early: bool = False
+) -> Iterator[Rows]:
     """Score messages in their order.
 
-    The first chunk is scored here, whatever `n_jobs`: what is wrong with the state shows at once,
-    and forked workers find the kernels loaded.
+    The state is opened here first, whatever `n_jobs`: what is wrong with it shows at once, and
+    forked workers find the kernels loaded.
 
     Parameters
     ----------
@@ -74,6 +76,9 @@ def score_all(messages: Iterable[SourceMessage], plan: Plan, n_jobs: int) -> Ite
         For whom and by what.
     n_jobs
         Processes.
+    is_early
+        Start workers before the first message is read, as is right where reading starts threads.
+        Else they start when there is more than one chunk to score.
 
     Yields
     ------
@@ -90,16 +95,16 @@ def score_all(messages: Iterable[SourceMessage], plan: Plan, n_jobs: int) -> Ite
         Where a worker died.
     """
     chunks = _chunks(messages)
-    first, second = next(chunks, None), next(chunks, None)
     with _open(plan) as spam_filter:
-        if first is not None:
-            yield _score(first, spam_filter, plan)
-        if second is not None and n_jobs == 1:
-            yield _score(second, spam_filter, plan)
+        if n_jobs > 1 and is_early:
+            spam_filter.judge(b"")
+        else:
             for chunk in chunks:
                 yield _score(chunk, spam_filter, plan)
-    if second is not None and n_jobs > 1:
-        yield from _score_apart(second, chunks, plan, n_jobs)
+                if n_jobs > 1:
+                    break
+    if n_jobs > 1:
+        yield from _score_apart(chunks, plan, n_jobs, is_early=is_early)
 
 
 def _open(plan: Plan) -> SpamFilter:
@@ -140,15 +145,18 @@ def _text(name: str) -> str:
 
 
 def _score_apart(
-    second: list[SourceMessage], chunks: Iterator[list[SourceMessage]], plan: Plan, n_jobs: int
+    chunks: Iterator[list[SourceMessage]], plan: Plan, n_jobs: int, *, is_early: bool
 ) -> Iterator[Rows]:
     """Score chunks in workers; as many are under way as keep all of them busy, no more."""
     pending: deque[Future[Rows]] = deque()
+    first = None if is_early else next(chunks, None)
+    if first is None and not is_early:
+        return
     pool = ProcessPoolExecutor(
         n_jobs, mp_context=get_context(_start_method()), initializer=_begin_work
     )
     try:
-        pending.append(pool.submit(_work, second, plan))
+        pending.append(pool.submit(_work, first or [], plan))
         for chunk in chunks:
             pending.append(pool.submit(_work, chunk, plan))
             if len(pending) > 2 * n_jobs:

@@ -13,9 +13,7 @@ from mtspam.evaluate.outputs import replacing
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["FILE_ENDINGS", "ColumnSink", "open_target", "text_sink"]
-
-FILE_ENDINGS = (".parquet", ".csv", ".ndjson", ".json")
+__all__ = ["ColumnSink", "open_target", "text_sink"]
 
 _PART_ROWS = 65_536
 """Rows of a part of a Parquet file, which is what stays in memory."""
@@ -52,7 +50,7 @@ def open_target(path: Path, schema: Mapping[str, type]) -> Iterator[ColumnSink]:
     Parameters
     ----------
     path
-        Its ending says what it is, one of `FILE_ENDINGS`.
+        Its ending says what it is: .parquet, .csv, .ndjson or .json.
     schema
         Names of the columns, and their types: `str` or `float`.
 
