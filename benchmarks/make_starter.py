@@ -16,7 +16,7 @@ from mtspam.mail.extractor import Extractor
 from mtspam.mail.views import N_VIEWS, View
 from mtspam.model import Batch, Learner, Starter
 from mtspam.model.starter import PUBLIC_SEED
-from mtspam.snapshot import write_snapshot
+from mtspam.snapshot import JSON, write_snapshot
 
 ROOT = Path(__file__).resolve().parent.parent
 BITS = 19
@@ -69,7 +69,7 @@ def main(data: Path, output: Path) -> None:
     shares = np.full(N_VIEWS, SETTINGS.mixing_weight)
     shares[list(LEFT_OUT)] = 0.0
     starter = Starter.distil(learner, bits=BITS, shares=shares, bias=0.0)
-    header = {"corpus": "SpamAssassin public corpus", "n_messages": learner.n_events}
+    header: dict[str, JSON] = {"corpus": "SpamAssassin public corpus", "n_messages": learner.n_events}
     write_snapshot(output, header, starter.arrays())
     output.chmod(0o644)  # unlike a model of an installation, this one is public
     click.echo(f"{output.name}: {learner.n_events} messages, {output.stat().st_size:,} bytes")

@@ -44,9 +44,9 @@ class Snapshot:
     header
         As it was given to `write_snapshot`.
     arrays
-        Views of the mapped file by name. Writing to one changes this process's copy of the page and
-        never the file, so that a learner can go on from it. They stay valid when the file is
-        replaced.
+        Views of the mapped file by name. Writing to one changes this process's copy of the page
+        and never the file, so that a learner can go on from it. They stay valid when the file
+        is replaced.
     """
 
     header: Mapping[str, Any]

@@ -319,7 +319,7 @@ class ModelSettings(Section):
         high=16_777_216,
         unit="users",
         affects_fold=True,
-        doc="Users with labels of their own; later ones are served by the levels above.",
+        doc="Users with labels of their own; those of later ones teach nothing.",
         reason=_FIXED,
     )
     max_groups: int = setting(

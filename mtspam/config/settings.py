@@ -22,7 +22,7 @@ class Settings:
     --------
     >>> settings = Settings.from_mapping({"mail": {"max_parts": 10}})
     >>> settings.mail.max_parts, settings.model.shared_bits
-    (10, 22)
+    (10, 21)
     """
 
     mail: MailSettings = field(default_factory=MailSettings)

@@ -132,12 +132,7 @@ def run_vectors(
     public = [public[i] for i in generator.permutation(len(public))]
     _progress(learner, [_Told(file, i, NOBODY, 0) for file, i in public])
     turns = _turns(inboxes, generator)
-    seen = Counter[int]()
-    told = []
-    for k, i in turns:
-        told.append(_Told(inboxes[k], i, _user(k), stated_time(seen[k])))
-        seen[k] += 1
-    scores = _progress(learner, told)
+    scores = _progress(learner, _told_in_turn(inboxes, turns))
     owners = np.array([k for k, _ in turns])
     is_spam = np.array([inboxes[k].labels[i] is Label.SPAM for k, i in turns], np.bool_)
     each = [
@@ -154,6 +149,15 @@ def run_vectors(
         seed=seed,
         inboxes=each,
     )
+
+
+def _told_in_turn(inboxes: Sequence[WordCounts], turns: list[tuple[int, int]]) -> "list[_Told]":
+    seen = Counter[int]()
+    told = []
+    for k, i in turns:
+        told.append(_Told(inboxes[k], i, _user(k), stated_time(seen[k])))
+        seen[k] += 1
+    return told
 
 
 def _turns(inboxes: Sequence[WordCounts], generator: np.random.Generator) -> list[tuple[int, int]]:

@@ -291,6 +291,8 @@ def step_messages(
         out[i, O_NOISE] = flipped
         caution = (1.0 - 2.0 * noise) ** rates[R_NOISE_POWER]
         trust = 1.0 - flipped
+        if counts == 0.0:
+            trust *= caution  # a mistake learnt again and again would be believed in the end
         # Lengths of the shared steps, for the bounds.
         for k in range(n_views):
             first, last = offsets[i, k], offsets[i, k + 1]

@@ -44,7 +44,8 @@ def label_events(
         ids.append(digest.hex())
         events += [
             LabelEvent(
-                time=now if message.time is None else message.time,
+                # A label of the future would keep its user's voice from coming back till then.
+                time=now if message.time is None else min(message.time, now),
                 user=user_key(message.user, secret),
                 group=group_key(message.group, secret),
                 kind=kind,

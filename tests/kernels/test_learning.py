@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from itertools import pairwise
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 
 from mtspam.config import ModelSettings
 from mtspam.kernels.learning import crossed_weights
-from mtspam.model import Batch, Learner
+from mtspam.model import Batch, Learner, replay
+from mtspam.model.replay import Replay
 from mtspam.types import Example, Features
 from tests.reference.learning import Message, Twin, cross
 
@@ -153,6 +156,50 @@ def test_the_twin_says_the_same(n_views, model, data):
     assert learner.noise == pytest.approx(twin.noise, rel=1e-3)
     assert learner.n_labels == pytest.approx(twin.n_labels, rel=1e-3)
     for key, figures in learner.users.items():
+        assert figures[3] == pytest.approx(twin.users[key].spent, rel=2e-3, abs=2e-4)
+
+
+def recalled(learner, messages):
+    """The messages in the order of learning, those learnt again put between."""
+    model = learner.settings
+    memory = Replay(model.replay_messages, model.replay_share, model.replay_memory)
+    told = [i for i, m in enumerate(messages) if m.value >= 0 and m.kind == 0]
+    rows = memory.plan(batch_of(messages), np.array(told, np.int64))
+    if rows is None:
+        yield from messages
+        return
+    for source, again in zip(rows.sources.tolist(), rows.again, strict=True):
+        caller = messages[source]
+        if again is None:
+            yield caller
+            continue
+        views = [again.values[a:b].tolist() for a, b in pairwise(again.bounds)]
+        yield Message(
+            views,
+            value=1 - caller.value,
+            user=again.user if again.user == caller.user else b"",
+            day=caller.day,
+            prior=again.prior,
+            is_again=True,
+            caller=caller.user,
+        )
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.sampled_from([1, 2, 5]), SETTINGS, st.data())
+def test_the_twin_says_the_same_of_messages_learnt_again(n_views, model, data):
+    messages = data.draw(messages_of(n_views))
+    learner, twin = Learner(model, n_views), Twin(model, n_views)
+    with mock.patch.object(replay, "_LEAST", 1):
+        scores = learner.learn_many(batch_of(messages))
+        rows = list(recalled(learner, messages))
+    expected = [said for row in rows for said in [twin.step(row)] if not row.is_again]
+    for name in COLUMNS:
+        assert getattr(scores, name).tolist() == pytest.approx(
+            [row[name] for row in expected], rel=2e-3, abs=2e-4
+        ), name
+    for key, figures in learner.users.items():
+        assert figures[0] == twin.users[key].labels
         assert figures[3] == pytest.approx(twin.users[key].spent, rel=2e-3, abs=2e-4)
 
 

@@ -27,6 +27,8 @@ class Message:
     day: int = 0
     prior: float = 0.0
     weight: float = 1.0
+    is_again: bool = False
+    caller: bytes = b""  # who pays for a message learnt again
 
 
 @dataclass
@@ -174,15 +176,18 @@ class Twin:
         said = self.say(message, margins)
         if message.value < 0:
             return said
-        user = self.users[message.user] if message.user else None
+        paying = message.caller if message.is_again else message.user
+        payer = self.users[paying] if paying else None
+        if message.user:
+            self.users[message.user].labels += 0  # known from now on
         if message.group:
             self.groups[message.group].labels += 0  # known from now on
-        voice = self.voice_left(user, message.day)
-        spent = self.step_heads(message, margins, voice)
+        voice = self.voice_left(payer, message.day)
+        spent = 0.0 if message.is_again else self.step_heads(message, margins, voice)
         if message.kind == MAIN:
             spent += self.step_main(message, margins, said, voice - spent)
-        if user:
-            user.spent += spent
+        if payer:
+            payer.spent += spent
         return said
 
     def voice_left(self, user, day):
@@ -236,7 +241,10 @@ class Twin:
         wrong, right = self.noise * (1 - agrees), (1 - self.noise) * agrees
         flipped = said["mistake"] = wrong / (wrong + right)
         trust = 1 - flipped
-        most = s.largest_step * (1 - 2 * self.noise) ** s.noise_caution
+        caution = (1 - 2 * self.noise) ** s.noise_caution
+        most = s.largest_step * caution
+        if message.is_again:
+            trust *= caution
         # Gradients and lengths of the views' steps.
         total = sum(margins.of_view(k) for k in range(self.n_views))
         gradients, lengths = {}, {}
@@ -255,9 +263,10 @@ class Twin:
             bound = min(1.0, most / lengths[k])
             self.step_view(message, k, gradient, trust, bound, share)
         self.step_rest(message, margins, e_all, trust, share)
-        self.n_of_class[value] += trust * share
-        self.noise += s.noise_rate * (flipped - self.noise) * share
-        self.noise = min(max(self.noise, 1e-4), s.noise_limit)
+        if not message.is_again:
+            self.n_of_class[value] += trust * share
+            self.noise += s.noise_rate * (flipped - self.noise) * share
+            self.noise = min(max(self.noise, 1e-4), s.noise_limit)
         return cost * share
 
     def factor(self, k):
@@ -314,7 +323,7 @@ class Twin:
         self.bias += share * s.bias_rate * e / root
         if message.user:
             user = self.users[message.user]
-            user.labels += 1
+            user.labels += not message.is_again
             user.bias += s.bias_rate * e_all / math.sqrt(1 + user.labels)
         if message.group:
             group = self.groups[message.group]
