@@ -69,7 +69,8 @@ def main(data: Path, output: Path) -> None:
     shares = np.full(N_VIEWS, SETTINGS.mixing_weight)
     shares[list(LEFT_OUT)] = 0.0
     starter = Starter.distil(learner, bits=BITS, shares=shares, bias=0.0)
-    header: dict[str, JSON] = {"corpus": "SpamAssassin public corpus", "n_messages": learner.n_events}
+    corpus = "SpamAssassin public corpus"
+    header: dict[str, JSON] = {"corpus": corpus, "n_messages": learner.n_events}
     write_snapshot(output, header, starter.arrays())
     output.chmod(0o644)  # unlike a model of an installation, this one is public
     click.echo(f"{output.name}: {learner.n_events} messages, {output.stat().st_size:,} bytes")

@@ -187,7 +187,7 @@ def takes_value(command, before):
 def test_commands_shown_in_documents_exist(line):
     if importlib.util.find_spec("mtspam.commands.main") is None:
         pytest.skip("mtspam.commands.main is not written yet")
-    main = importlib.import_module("mtspam.commands.main").main
+    main = importlib.import_module("mtspam.commands.main").cli
     assert misnamed(main, shlex.split(line)[1:]) is None
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mtspam.evaluate.learner import EvaluatedLearner
     from mtspam.evaluate.progressive import Run
 
-__all__ = ["command"]
+__all__ = ["command", "mail", "vectors"]
 
 _FILE = click.Path(path_type=Path)
 
