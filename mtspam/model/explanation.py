@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from mtspam.kernels.learning import crossed_weights
 from mtspam.model.batch import NO_GROUP, NO_USER
 from mtspam.model.learner import Learner
-from mtspam.types import GroupKey, UserKey
+from mtspam.types import Example, GroupKey, UserKey
 
-__all__ = ["Contribution", "contributions"]
+__all__ = ["Contribution", "contributions", "explain_one"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,35 @@ class Contribution:
     def total(self) -> NDArray[np.float64]:
         """All levels together."""
         return self.shared + self.group + self.personal
+
+
+def explain_one(
+    learner: Learner, example: Example, user: UserKey = NO_USER, group: GroupKey = NO_GROUP
+) -> tuple[Contribution, ...]:
+    """Return what each feature of an example adds to the log-odds of spam, view by view.
+
+    Parameters
+    ----------
+    learner
+        The model.
+    example
+        The hashed message; its views need not be sorted, each hash once.
+    user, group
+        For whom.
+
+    Examples
+    --------
+    >>> from mtspam.config import ModelSettings
+    >>> learner = Learner(ModelSettings(shared_bits=10, personal_bits=10), n_views=1)
+    >>> spam = Example((np.array([1, 2, 3], np.uint32),))
+    >>> learner.learn_one(spam, 1)
+    >>> [bool(said > 0) for said in explain_one(learner, spam)[0].total]
+    [True, True, True]
+    """
+    return tuple(
+        contributions(learner, view, features, user=user, group=group)
+        for view, features in enumerate(example.views)
+    )
 
 
 def contributions(

@@ -5,9 +5,9 @@ import numpy as np
 from mtspam.mail.extractor import Extractor
 from mtspam.mail.tokens import read_tokens
 from mtspam.mail.views import View
-from mtspam.model import Learner, contributions
+from mtspam.model import Learner, explain_one
 from mtspam.spam.records import Explanation, Judgement, Reason
-from mtspam.types import GroupKey, UserKey
+from mtspam.types import Example, GroupKey, UserKey
 
 __all__ = ["explain_message"]
 
@@ -39,10 +39,13 @@ def explain_message(
     reasons: list[Reason] = []
     views: list[tuple[str, float, float, float]] = []
     tokens = read_tokens(extractor)
-    for view in View:
-        of_view = [token for token in tokens if token.view is view]
-        hashes = np.array([token.feature for token in of_view], np.uint32)
-        said = contributions(learner, view, hashes, user=user, group=group)
+    by_view = [[token for token in tokens if token.view is view] for view in View]
+    example = Example(
+        tuple(np.array([token.feature for token in mine], np.uint32) for mine in by_view)
+    )
+    for view, of_view, said in zip(
+        View, by_view, explain_one(learner, example, user, group), strict=True
+    ):
         name = view.name.lower()
         views.append(
             (name, float(said.shared.sum()), float(said.group.sum()), float(said.personal.sum()))
