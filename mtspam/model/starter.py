@@ -68,6 +68,20 @@ class Starter:
         )
         return out
 
+    def contributions(self, view: int, features: NDArray[np.uint32]) -> NDArray[np.float64]:
+        """Return what each feature of a view adds to the margin, before its limit; shape ``(n,)``.
+
+        Parameters
+        ----------
+        view
+            Which view it is.
+        features
+            All hashes of that view by `PUBLIC_SEED`, shape ``(n,)``.
+        """
+        table = self._weights[view]
+        weights = table[features & np.uint32(len(table) - 1)].astype(np.float64)
+        return np.asarray(weights * self._scales[view] / np.sqrt(max(1, len(features))))
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state by name, for a snapshot."""
         return {

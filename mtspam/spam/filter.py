@@ -172,7 +172,7 @@ class SpamFilter:
         """Judge one message and say why: the features that count most, level by level."""
         return explain_message(
             self.judge(raw, user=user, group=group),
-            self._kept.learner,
+            (self._kept.learner, self._starter),
             self._hasher.extractor,
             (user_key(user, self._secret), group_key(group, self._secret)),
             limit=limit,
