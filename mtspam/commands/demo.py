@@ -1,7 +1,6 @@
 """`mtspam demo`: the filter at work on sample mail, told as a story of half a minute."""
 
 import tempfile
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,19 +52,19 @@ def command() -> None:
 
 
 def _load(console: "Console", state: Path) -> None:
-    """Use everything once, under a line that says why this can take a while."""
-    text = "Loading. On the very first run it is compiled, once: about 20 seconds."
-    if not console.is_terminal:
-        console.print(f"{text}\n")
-    with console.status(text) if console.is_terminal else nullcontext():
-        from mtspam.spam import SpamFilter
-        from mtspam.types import Label
+    """Use everything once, so that the story itself is told without a halt."""
+    from mtspam.commands.first_run import NOTICE, compile_kernels, is_compiled
+    from mtspam.spam import SpamFilter
+    from mtspam.types import Label
 
-        message = b"Subject: first\n\nwords"
-        with SpamFilter.open(state) as spam_filter:
-            spam_filter.judge_many([message], ["nobody"])
-            spam_filter.learn(message, Label.PHISHING, user="nobody")
-            spam_filter.explain(message, user="nobody")
+    if not is_compiled():
+        console.print(NOTICE + "\n")
+        compile_kernels()
+    message = b"Subject: first\n\nwords"
+    with SpamFilter.open(state) as spam_filter:
+        spam_filter.judge_many([message], ["nobody"])
+        spam_filter.learn(message, Label.PHISHING, user="nobody")
+        spam_filter.explain(message, user="nobody")
 
 
 def _tell(console: "Console", state: Path) -> None:

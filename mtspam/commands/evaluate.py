@@ -123,6 +123,7 @@ def _begin(
     import hashlib
     from functools import partial
 
+    from mtspam.commands.first_run import compile_kernels
     from mtspam.errors import DataError
     from mtspam.evaluate.contract import MailPreparer
     from mtspam.evaluate.learner import EvaluatedLearner
@@ -130,6 +131,7 @@ def _begin(
     from mtspam.spam.hashing import MailHasher, load_starter
     from mtspam.spam.keys import user_key
 
+    compile_kernels()
     secret = hashlib.blake2b(b"mtspam evaluate %d" % seed, digest_size=32).digest()
     starter = load_starter() if has_starter else None
     if has_starter and starter is None:

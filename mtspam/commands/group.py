@@ -103,6 +103,10 @@ class LazyGroup(click.Group):
         except BrokenPipeError:
             _silence_stdout()
             ctx.exit(Exit.BROKEN_PIPE)
+        except SystemExit as error:
+            if isinstance(error.__context__, BrokenPipeError):  # rich has met it
+                ctx.exit(Exit.BROKEN_PIPE)
+            raise
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except OSError as error:

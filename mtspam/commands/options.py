@@ -77,8 +77,10 @@ class Common:
         JournalError, SnapshotError
             Where the state cannot be read or written.
         """
+        from mtspam.commands.first_run import compile_kernels
         from mtspam.spam import SpamFilter
 
+        compile_kernels()
         return SpamFilter.open(
             self.state_path, self.settings(), read_only=read_only, on_progress=on_progress
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
+from mtspam.commands.first_run import compile_kernels
 from mtspam.config import Settings
 from mtspam.errors import MtspamError
 from mtspam.mail.sources import SourceMessage
@@ -94,6 +95,7 @@ def score_all(
     MtspamError
         Where a worker died.
     """
+    compile_kernels()
     chunks = _chunks(messages)
     with _open(plan) as spam_filter:
         if n_jobs > 1 and is_early:

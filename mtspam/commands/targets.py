@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ColumnSink", "open_target", "text_sink"]
 
-_PART_ROWS = 65_536
+_PART_ROWS = 4_096
 """Rows of a part of a Parquet file, which is what stays in memory."""
 
 Columns = Mapping[str, Sequence[object]]

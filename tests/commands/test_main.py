@@ -157,6 +157,14 @@ def test_broken_pipe(program, mail):
     assert process.stderr.read() == b""
 
 
+def test_broken_pipe_under_a_table(program, taught, mail):
+    process = program("explain", *[mail / "ham.mbox"] * 20)
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.wait() == Exit.BROKEN_PIPE
+    assert process.stderr.read() == b""
+
+
 def test_a_full_disk_under_standard_output(program, mail):
     with Path("/dev/full").open("wb") as full:
         process = program("score", mail / "ham.mbox", "--json", stdout=full)
