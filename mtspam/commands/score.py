@@ -96,10 +96,12 @@ def command(
 def _target(output: str | None, form: str | None) -> Path | None:
     if output is None:
         return None
-    if form is not None:
-        raise click.UsageError("--output says by its ending what to write: leave out --format.")
     if not output.endswith(_ENDINGS):
         raise click.UsageError(f"--output {output!r} must end in {', '.join(_ENDINGS)}.")
+    if form is not None and not output.endswith(f".{form}"):
+        raise click.UsageError(
+            f"--output {output!r} says by its ending what to write; --format {form} does not agree."
+        )
     return Path(output)
 
 

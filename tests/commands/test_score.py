@@ -65,6 +65,8 @@ def test_output_file(taught, mail, ending):
     target = mail / f"scores.{ending}"
     result = taught("score", mail / "spam.mbox", "--output", target)
     assert result.output == ""
+    if ending != "parquet":
+        taught("score", mail / "spam.mbox", "--output", target, "--format", ending)
     read = {
         "parquet": pl.read_parquet,
         "csv": pl.read_csv,
