@@ -100,7 +100,7 @@ def _target(output: str | None, form: str | None) -> Path | None:
         raise click.UsageError(f"--output {output!r} must end in {', '.join(_ENDINGS)}.")
     if form is not None and not output.endswith(f".{form}"):
         raise click.UsageError(
-            f"--output {output!r} says by its ending what to write; --format {form} does not agree."
+            f"--output {output!r} says by its ending what to write, not {form}."
         )
     return Path(output)
 
