@@ -210,12 +210,12 @@ class ModelSettings(Section):
         reason="1 to 16 measured alike; below it few labels mislead",
     )
     starter_labels: float = setting(
-        200.0,
+        1_000.0,
         low=0.0,
         high=1_000_000.0,
         unit="labels",
         affects_fold=True,
-        doc="After so many labels of anybody the starter model counts half.",
+        doc="After so many labels of anybody the starter model is silent; till then it fades.",
         reason="local labels know local mail better",
     )
     noise_prior: float = setting(

@@ -107,7 +107,11 @@ def distinct_tokens(
         Whether a view was full before the end.
     """
     seen, turn, salt = scratch
-    mask = np.uint64(seen.shape[0] - 1)
+    # A short message needs few slots: those stay in the cache.
+    n_slots = 64
+    while n_slots < 2 * n_found and n_slots < seen.shape[0]:
+        n_slots *= 2
+    mask = np.uint64(n_slots - 1)
     oldest = np.uint64(turn * 4)
     counts[N_WINDOW_VIEWS:] = 0
     full = False

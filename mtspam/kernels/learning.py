@@ -222,8 +222,10 @@ def step_messages(
                 head[a] = z * x_head
                 shared += combiner[0, n_views + 1 + a] * _clip(head[a], LARGEST_MARGIN)
         n_labels = state[S_HAM] + state[S_SPAM]
-        before = max(rates[R_STARTER] + n_labels, 1e-9)
-        prior = _clip(reals[i, 0], LARGEST_MARGIN) * rates[R_STARTER] / before
+        fade = 0.0
+        if n_labels < rates[R_STARTER]:
+            fade = 1.0 - n_labels / rates[R_STARTER]
+        prior = _clip(reals[i, 0], LARGEST_MARGIN) * fade
         starter = combiner[0, n_views] * prior
         z_all = shared + starter + of_group + of_user + bias
         out[i, O_BLEND] = z_all
@@ -332,7 +334,8 @@ def step_messages(
         biasing = rates[R_BIAS] * abs(e_all) / np.sqrt(state[S_BIAS_G] + e_all * e_all)
         if group >= 0:
             biasing += rates[R_BIAS] * abs(e_all) / np.sqrt(2.0 + groups[group, K_LABELS])
-        biasing += LARGEST_MARGIN * rates[R_STARTER] / before * trust / before
+        if fade > 0.0:
+            biasing += LARGEST_MARGIN * min(fade, trust / rates[R_STARTER])
         cost = move + mixing + biasing
         share = min(1.0, max(0.0, voice - spent) / max(cost, 1e-12))
         spent += cost * share

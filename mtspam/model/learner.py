@@ -127,6 +127,12 @@ class Learner:
         return int(self._state[learning.S_EVENTS])
 
     @property
+    def starter_share(self) -> float:
+        """How far the starter model is heard: 1 before the first label, 0 once it is silent."""
+        silent_after = self.settings.starter_labels
+        return 1.0 - self.n_labels / silent_after if self.n_labels < silent_after else 0.0
+
+    @property
     def noise(self) -> float:
         """Estimated share of labels that are mistakes."""
         return float(self._state[learning.S_NOISE])

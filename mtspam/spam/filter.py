@@ -146,7 +146,7 @@ class SpamFilter:
 
     def judge(self, raw: bytes, *, user: str | None = None, group: str | None = None) -> Judgement:
         """Judge one message for a user."""
-        features, priors = self._hasher.hash([raw])
+        features, priors = self._hash([raw])
         scores = self._kept.learner.predict_many(self._asked(features, priors, [user], [group]))
         return judgement_of(
             scores,
@@ -162,7 +162,7 @@ class SpamFilter:
         groups: Sequence[str | None] | None = None,
     ) -> Judgements:
         """Judge many messages, each for its user; columns in the order given."""
-        features, priors = self._hasher.hash(raws)
+        features, priors = self._hash(raws)
         scores = self._kept.learner.predict_many(self._asked(features, priors, users, groups))
         return judgements_of(scores, self._settings.verdict)
 
@@ -177,6 +177,10 @@ class SpamFilter:
             (user_key(user, self._secret), group_key(group, self._secret)),
             limit=limit,
         )
+
+    def _hash(self, raws: Sequence[bytes]) -> tuple[Features, NDArray[np.float64]]:
+        # A starter that is not heard any more need not be asked: a tenth of the time.
+        return self._hasher.hash(raws, with_starter=self._kept.learner.starter_share > 0.0)
 
     def _asked(
         self,

@@ -55,19 +55,22 @@ class MailHasher:
         self.extractor = Extractor(settings.mail, seed, public_seed=PUBLIC_SEED)
         self._starter = starter
 
-    def hash(self, messages: Sequence[bytes]) -> tuple[Features, NDArray[np.float64]]:
-        """Return features and starter margins."""
+    def hash(
+        self, messages: Sequence[bytes], *, with_starter: bool = True
+    ) -> tuple[Features, NDArray[np.float64]]:
+        """Return features and starter margins; noughts where the starter is not asked."""
+        starter = self._starter if with_starter else None
         extractor = self.extractor
         own = _Block(len(messages), extractor.max_features)
-        public = _Block(len(messages), extractor.max_features)
+        public = _Block(len(messages) if starter else 0, extractor.max_features)
         for row, raw in enumerate(messages):
             extractor.read(raw)
             own.take(row, extractor, public=False)
-            if self._starter is not None:
+            if starter is not None:
                 public.take(row, extractor, public=True)
         priors = np.zeros(len(messages))
-        if self._starter is not None:
-            priors = self._starter.margins(public.features())
+        if starter is not None:
+            priors = starter.margins(public.features())
         return own.features(), priors
 
     def defects(self) -> tuple[str, ...]:

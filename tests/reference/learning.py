@@ -141,9 +141,12 @@ class Twin:
             total = sum(self.weights[self.head(h, f)] for f in features)
             is_open = features and self.n_positive[h]
             found.heads[h] = total / math.sqrt(len(features)) if is_open else 0.0
-        n, most = self.settings.starter_labels, clip(message.prior)
-        found.prior = most * n / (n + self.n_labels) if n else 0.0
+        found.prior = clip(message.prior) * self.fade()
         return found
+
+    def fade(self):
+        n = self.settings.starter_labels
+        return 1 - self.n_labels / n if self.n_labels < n else 0.0
 
     def is_heard(self, group):
         return group in self.groups and self.groups[group].labels > 0
@@ -288,8 +291,9 @@ class Twin:
             g = e * clip(margin, 8)
             reach = LARGEST_MARGIN * (3 if isinstance(name, int) else 1)
             cost += reach * s.mixing_rate * abs(g) / math.sqrt(self.mix_square[name] + g**2)
-        n = s.starter_labels
-        return cost + (LARGEST_MARGIN * n * trust / (n + self.n_labels) ** 2 if n else 0.0)
+        return cost + (
+            LARGEST_MARGIN * min(self.fade(), trust / s.starter_labels) if self.fade() else 0.0
+        )
 
     def step_view(self, message, k, gradient, trust, bound, share):
         s, g = self.settings, gradient * trust
