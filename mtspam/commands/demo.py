@@ -54,6 +54,7 @@ def command() -> None:
 def _load(console: "Console", state: Path) -> None:
     """Use everything once, so that the story itself is told without a halt."""
     from mtspam.commands.first_run import NOTICE, compile_kernels, is_compiled
+    from mtspam.config import ModelSettings, Settings
     from mtspam.spam import SpamFilter
     from mtspam.types import Label
 
@@ -61,7 +62,9 @@ def _load(console: "Console", state: Path) -> None:
         console.print(NOTICE + "\n")
         compile_kernels()
     message = b"Subject: first\n\nwords"
-    with SpamFilter.open(state) as spam_filter:
+    # Small tables are as good here and need not be written to the disk and deleted again.
+    small = ModelSettings(shared_bits=8, personal_bits=8, group_bits=8, auxiliary_bits=8)
+    with SpamFilter.open(state, Settings(model=small)) as spam_filter:
         spam_filter.judge_many([message], ["nobody"])
         spam_filter.learn(message, Label.PHISHING, user="nobody")
         spam_filter.explain(message, user="nobody")
