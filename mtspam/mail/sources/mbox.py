@@ -12,8 +12,9 @@ __all__ = ["is_mbox", "read_stream", "split_mbox"]
 # for a time and a year keeps prose that begins with "From " in one piece.
 _FROM_LINE = re.compile(rb"From \S+ .*\d\d?:\d\d(?::\d\d)?\b.* (?:19|20)\d\d\b")
 _MAX_FROM_LINE = 500
-_QUOTED_FROM = re.compile(rb">+From ")
-_LINE_BLOCK = 65_536
+_QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
+_BLOCK = 65_536
+_EMPTY_LINE = b"\n\n"
 
 
 def is_mbox(head: bytes) -> bool:
@@ -29,12 +30,27 @@ def is_mbox(head: bytes) -> bool:
     return _FROM_LINE.match(head[:_MAX_FROM_LINE].partition(b"\n")[0]) is not None
 
 
-def _without_separator(message: bytearray) -> bytes:
-    """Drop the empty line that an mbox puts behind each message."""
+def _finished(message: bytes, max_bytes: int) -> bytes:
+    """Drop the empty line that an mbox puts behind each message, and unquote."""
     for ending in (b"\r\n", b"\n"):
         if message.endswith(ending + ending):
-            return bytes(message[: -len(ending)])
-    return bytes(message)
+            message = message[: -len(ending)]
+            break
+    if b">From " in message:
+        message = _QUOTED_FROM.sub(rb"\1", message)
+    return message[:max_bytes]
+
+
+def _find_separator(data: bytes, start: int) -> tuple[int, int] | None:
+    """Return the range of the first ``From`` line behind an empty line, from `start` on."""
+    at = start
+    while (at := data.find(b"\nFrom ", at)) >= 0:
+        end = data.find(b"\n", at + 1, at + 1 + _MAX_FROM_LINE)
+        is_after_empty = data.endswith((b"\n\n", b"\n\r\n"), start, at + 1)
+        if end >= 0 and is_after_empty and is_mbox(data[at + 1 : end + 1]):
+            return at + 1, end + 1
+        at += 1
+    return None
 
 
 def split_mbox(stream: io.BufferedReader, max_bytes: int) -> Iterator[bytes]:
@@ -47,20 +63,29 @@ def split_mbox(stream: io.BufferedReader, max_bytes: int) -> Iterator[bytes]:
     max_bytes
         Bytes of each message that are kept; what is longer is passed over, not held.
     """
-    stream.readline(_LINE_BLOCK)
+    stream.readline(_BLOCK)
+    n_virtual = len(_EMPTY_LINE)
     message = bytearray()
-    is_line_start = is_after_empty = True
-    while line := stream.readline(_LINE_BLOCK):
-        if is_line_start and is_after_empty and line.startswith(b"From ") and is_mbox(line):
-            yield _without_separator(message)
+    # A message's first line counts as standing behind an empty one.
+    pending = _EMPTY_LINE
+    while True:
+        block = stream.read(_BLOCK)
+        pending += block if block else b"\n"  # so that a last line without an end is one
+        while (found := _find_separator(pending, 0)) is not None:
+            message += pending[: found[0]]
+            yield _finished(bytes(message[n_virtual:]), max_bytes)
             message.clear()
-        else:
-            is_quoted = is_line_start and _QUOTED_FROM.match(line)
-            message += line[1:] if is_quoted else line
-            del message[max_bytes:]
-        is_after_empty = is_line_start and line in {b"\n", b"\r\n"}
-        is_line_start = line.endswith(b"\n")
-    yield _without_separator(message)
+            pending = _EMPTY_LINE + pending[found[1] :]
+        if not block:
+            message += pending[:-1]
+            yield _finished(bytes(message[n_virtual:]), max_bytes)
+            return
+        # The end may be half of a separator: it waits for the next block.
+        sure = max(len(pending) - _MAX_FROM_LINE - 4, 0)
+        message += pending[:sure]
+        # Two bytes more than are kept, since an empty line at the end is dropped.
+        del message[max_bytes + n_virtual + 2 :]
+        pending = pending[sure:]
 
 
 def read_stream(
