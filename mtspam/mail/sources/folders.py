@@ -72,7 +72,7 @@ def walk(root: str) -> Iterator[FoundFile]:
     while pending:
         path = pending.pop()
         with naming_errors(printable(path)):
-            status = Path(path).stat()
+            status = os.stat(path)  # noqa: PTH116 - a Path each would cost as much as the call
         if not stat.S_ISDIR(status.st_mode):
             check_regular(printable(path), status.st_mode)
             yield FoundFile(path, is_in_maildir=False)

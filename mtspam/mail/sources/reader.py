@@ -45,7 +45,7 @@ def _kind(path: str) -> str:
     name = path.lower()
     for packed in _PACKED:
         name = name.removesuffix(packed)
-    suffix = Path(name).suffix
+    suffix = f".{name.rpartition('.')[2]}"
     kind = _ALIASES.get(suffix, suffix)
     return kind if kind in _KINDS else ""
 
