@@ -123,14 +123,18 @@ def _insist(row: sa.Row[*tuple[Any, ...]]) -> None:
     raise JournalError(f"event {row[0]} is damaged; restore the journal from a backup")
 
 
-def find(connection: sa.Connection, low: bytes, high: bytes, limit: int) -> list[StoredEvent]:
-    """Return the live labels whose digest lies between two, both included."""
+def find(
+    connection: sa.Connection, between: tuple[bytes, bytes], user: UserKey | None, limit: int
+) -> list[StoredEvent]:
+    """Return the live labels (of one user) whose digest lies between two, both included."""
     query = (
         _LABEL_ROWS.where(sa.text(LIVE))
-        .where(events.c.digest.between(low, high))
+        .where(events.c.digest.between(*between))
         .order_by(events.c.digest, events.c.user, events.c.kind)
         .limit(limit)
     )
+    if user is not None:
+        query = query.where(events.c.user == user)
     return [_stored_event(row) for row in connection.execute(query)]
 
 

@@ -313,13 +313,17 @@ class Journal:
         with self._reading() as connection:
             return reading.summaries(connection)
 
-    def find(self, digest_prefix: str, *, limit: int = 100) -> list[StoredEvent]:
+    def find(
+        self, digest_prefix: str, *, user: UserKey | None = None, limit: int = 100
+    ) -> list[StoredEvent]:
         """Return the live labels of the messages whose digest begins so, in their order.
 
         Parameters
         ----------
         digest_prefix
             Hexadecimal digits, at most 32.
+        user
+            Only this user's labels; everybody's when not given.
         limit
             At most this many labels.
 
@@ -330,9 +334,9 @@ class Journal:
         JournalError
             If one is damaged or the journal cannot be read.
         """
-        low, high = _digests_between(digest_prefix)
+        between = _digests_between(digest_prefix)
         with self._reading() as connection:
-            return reading.find(connection, low, high, limit)
+            return reading.find(connection, between, user, limit)
 
     def check(self) -> int:
         """Read the whole journal, live or not, and return the number of events if all is well.

@@ -15,10 +15,11 @@ from mtspam.errors import DataError, JournalError
 from mtspam.fold import catch_up
 from mtspam.journal import LabelEvent
 from mtspam.model import Batch
+from mtspam.spam.correcting import Cleared, take_back
 from mtspam.spam.explaining import explain_message
 from mtspam.spam.hashing import MailHasher, load_starter
 from mtspam.spam.keys import group_key, message_digest, user_key
-from mtspam.spam.labelling import contrary_of, label_events
+from mtspam.spam.labelling import label_events
 from mtspam.spam.opening import load_for_reading, load_for_writing
 from mtspam.spam.records import (
     Explanation,
@@ -137,6 +138,8 @@ class SpamFilter:
     def _save(self) -> None:
         if self._journal is None or self._kept.is_saved:
             return
+        if self._journal.head() != self._kept.position:
+            return  # an interrupt came between journal and model; who opens next puts it right
         identity = self._journal.identity
         # The log goes into the journal's file first: readers take the younger file for the truth.
         self._journal.close()
@@ -236,18 +239,22 @@ class SpamFilter:
         """
         journal = self._writable()
         ids: list[str] = []
+        cleared = Cleared()
 
         def batches() -> Iterator[list[LabelEvent]]:
             source = iter(messages)
             while chunk := list(islice(source, CHUNK)):
                 events, chunk_ids = label_events(chunk, self._hasher, self._secret)
                 ids.extend(chunk_ids)
+                cleared.note(events)
                 yield events
                 if on_progress is not None:
                     on_progress(len(chunk))
 
         done = journal.append_all(batches())
-        self._follow(journal, n_corrections=done.n_changed)
+        if done.n_changed:
+            cleared.retract(journal)
+        self._follow(journal, is_corrected=done.n_changed > 0)
         return LearnSummary(len(ids), done.n_new, done.n_same, done.n_changed, tuple(ids))
 
     def unlearn(
@@ -277,24 +284,12 @@ class SpamFilter:
             Where the journal cannot be written to.
         """
         journal = self._writable()
-        prefix = (
-            message if isinstance(message, str) else message_digest(message, self._secret).hex()
-        )
-        key = user_key(user, self._secret)
-        found = [event for event in journal.find(prefix) if everyone or event.user == key]
-        digests = {event.digest for event in found}
-        if len(digests) > 1:
-            raise DataError(f"id {prefix!r} stands for {len(digests)} messages; give more digits")
-        for digest in digests:
-            if everyone:
-                journal.unlabel_everywhere(digest, source="cli")
-            else:
-                journal.unlabel(key, digest, source="cli")
-        # The contrary of what was taken back, until the next fold.
-        for event in found:
-            self._kept.learner.learn_many(contrary_of(event))
-        self._follow(journal, n_corrections=len(found))
-        return len(found)
+        if isinstance(message, bytes):
+            message = message_digest(message, self._secret).hex()
+        whose = None if everyone else user_key(user, self._secret)
+        n_labels = take_back(journal, self._kept.learner, message, whose)
+        self._follow(journal, is_corrected=n_labels > 0)
+        return n_labels
 
     def forget(self, user: str) -> int:
         """Delete all that a user ever said and fold anew: as if they had never been here.
@@ -317,17 +312,20 @@ class SpamFilter:
             raise DataError("a user's name must not be empty")
         n_events = journal.forget(key)
         if n_events:
+            self._directory.drop_snapshot()  # their key and their weights are in it
             self.fold()
         return n_events
 
-    def _follow(self, journal: "Journal", *, n_corrections: int) -> None:
+    def _follow(self, journal: "Journal", *, is_corrected: bool) -> None:
         """Learn what is new in the journal."""
-        head = journal.head()
-        if head > self._kept.position:
-            catch_up(self._kept.learner, journal, self._kept.position)
-            self._kept.position = head
-            self._kept.n_corrections += n_corrections
-            self._kept.is_saved = False
+        kept, head = self._kept, journal.head()
+        if head > kept.position:
+            # What was said and changed at once was never learnt, so nothing is to be corrected.
+            if is_corrected and not journal.is_intact(kept.position):
+                kept.n_corrections += 1
+            catch_up(kept.learner, journal, kept.position)
+            kept.position = head
+            kept.is_saved = False
 
     # Upkeep.
 
@@ -339,7 +337,7 @@ class SpamFilter:
         JournalError
             Where the journal cannot be read or is damaged; the model stays as it was.
         """
-        journal = self._writable()
+        journal = self._open_journal()
         began = time.perf_counter()
         self._kept = fold_model(journal, self._settings, on_progress=on_progress)
         seconds = time.perf_counter() - began
@@ -386,7 +384,14 @@ class SpamFilter:
             self._directory, self._settings, self._kept, has_starter=self._starter is not None
         )
 
-    def _writable(self) -> "Journal":
+    def _open_journal(self) -> "Journal":
         if self._journal is None:
             raise JournalError(f"state {self._directory.path}: it was opened for reading")
         return self._journal
+
+    def _writable(self) -> "Journal":
+        """Return the journal, with the model at its head."""
+        journal = self._open_journal()
+        if journal.head() != self._kept.position:  # an interrupt came between the two
+            self._kept = fold_model(journal, self._settings)
+        return journal

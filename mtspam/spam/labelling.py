@@ -1,19 +1,15 @@
-"""What people say about messages, as events of the journal and as steps of the learner."""
+"""What people say about messages, as events of the journal."""
 
 import time
 from collections.abc import Sequence
 
-import numpy as np
-
-from mtspam.journal import LabelEvent, StoredEvent
-from mtspam.model import Batch
-from mtspam.model.batch import KINDS
+from mtspam.journal import LabelEvent
 from mtspam.spam.hashing import MailHasher
 from mtspam.spam.keys import group_key, message_digest, user_key
 from mtspam.spam.records import LabelledMessage
-from mtspam.types import Features, Label, LabelKind
+from mtspam.types import Label, LabelKind
 
-__all__ = ["contrary_of", "label_events"]
+__all__ = ["label_events"]
 
 _ANSWERS: dict[Label, tuple[tuple[LabelKind, int], ...]] = {
     Label.HAM: ((LabelKind.SPAM, 0),),
@@ -59,16 +55,3 @@ def label_events(
             for kind, value in _ANSWERS[message.label]
         ]
     return events, ids
-
-
-def contrary_of(event: StoredEvent) -> Batch:
-    """Return the opposite of a label, to be learnt when it is taken back."""
-    return Batch(
-        features=Features.from_examples([event.example]),
-        users=[event.user],
-        groups=[event.group],
-        values=np.array([1 - event.value], np.int8),
-        kinds=np.array([KINDS.index(event.kind)], np.int8),
-        times=np.array([event.time]),
-        priors=np.array([event.prior]),
-    )

@@ -34,11 +34,11 @@ def load_for_writing(
     """
     from mtspam.journal import Journal  # noqa: PLC0415 - a database library, which who reads a snapshot does without
 
-    directory.prepare()
     exits.enter_context(directory.writing())
+    directory.prepare()
+    secret = directory.secret()
     journal = exits.enter_context(Journal.open(directory.journal))
-    kept = load_model(directory, settings, journal, on_progress)
-    return journal, kept, directory.secret()
+    return journal, load_model(directory, settings, journal, on_progress), secret
 
 
 def load_for_reading(
@@ -56,6 +56,8 @@ def load_for_reading(
     if not directory.exists:
         return None, KeptModel(Learner(settings.model, N_VIEWS)), bytes(SECRET_BYTES)
     secret = directory.secret()
+    if directory.is_blank:
+        return None, KeptModel(Learner(settings.model, N_VIEWS)), secret
     if not directory.is_journal_newer():
         try:
             return None, load_model(directory, settings, None, on_progress), secret

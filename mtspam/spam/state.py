@@ -32,8 +32,30 @@ class StateDirectory:
 
     @property
     def exists(self) -> bool:
-        """Whether something was ever learnt here."""
-        return self._secret.exists()
+        """Whether something was ever learnt here.
+
+        Raises
+        ------
+        JournalError
+            Where that cannot be told.
+        """
+        return any(self._is_there(path) for path in (self._secret, self.journal, self.snapshot))
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is a secret at most, as when the first writer was stopped early."""
+        return not (self._is_there(self.journal) or self._is_there(self.snapshot))
+
+    def _is_there(self, path: Path) -> bool:
+        try:
+            path.stat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise JournalError(
+                f"state {self.path}: it cannot be read ({error.strerror})"
+            ) from error
+        return True
 
     def secret(self) -> bytes:
         """Return the installation's secret.
@@ -45,6 +67,10 @@ class StateDirectory:
         """
         try:
             secret = self._secret.read_bytes()
+        except FileNotFoundError:
+            raise JournalError(
+                f"{self._secret}: missing beside what was learnt with it; restore it from a backup"
+            ) from None
         except OSError as error:
             raise JournalError(
                 f"{self._secret}: the secret cannot be read ({error.strerror})"
@@ -57,26 +83,19 @@ class StateDirectory:
         return secret
 
     def prepare(self) -> None:
-        """Make the directory and the secret where they are missing.
+        """Make the secret of a new state. Only the writer may: two secrets would undo each other.
 
         Raises
         ------
         JournalError
-            Where that is not possible, or a journal is there without its secret.
+            Where it cannot be written.
         """
+        if self.exists:
+            return
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if self._secret.exists():
-                return
-            if self.journal.exists():
-                raise JournalError(
-                    f"{self._secret}: missing beside a journal; restore it from a backup"
-                )
             self._write_secret()
         except OSError as error:
-            raise JournalError(
-                f"state {self.path}: it cannot be written ({error.strerror})"
-            ) from error
+            raise self._unwritable(error) from error
 
     def _write_secret(self) -> None:
         """Write the secret whole or not at all."""
@@ -92,7 +111,7 @@ class StateDirectory:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Be the only writer for as long as the context lasts.
+        """Make the directory and be its only writer for as long as the context lasts.
 
         Raises
         ------
@@ -100,20 +119,40 @@ class StateDirectory:
             Where another process is writing, or the directory cannot be written to.
         """
         try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise JournalError(
-                f"state {self.path}: it cannot be written ({error.strerror})"
-            ) from error
+            raise self._unwritable(error) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            raise JournalError(f"state {self.path}: another process is writing to it") from error
-        try:
+            self._take(descriptor)
             yield
         finally:
             os.close(descriptor)
+
+    def _take(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise JournalError(f"state {self.path}: another process is writing to it") from error
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> JournalError:
+        return JournalError(f"state {self.path}: it cannot be written ({error.strerror})")
+
+    def drop_snapshot(self) -> None:
+        """Take the snapshot off the disk, with what a stopped writer may have left of one.
+
+        Raises
+        ------
+        JournalError
+            Where that is not possible.
+        """
+        try:
+            for path in (self.snapshot, self.snapshot.with_name(self.snapshot.name + ".new")):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def is_journal_newer(self) -> bool:
         """Tell whether the journal was written to after the snapshot, as far as clocks tell.
@@ -130,7 +169,8 @@ class StateDirectory:
                 found = path.stat()
             except OSError:
                 continue
-            if found.st_size and found.st_mtime_ns > snapshot:
+            # Clocks of files tick slowly: of the same tick, the journal may be the newer one.
+            if found.st_size and found.st_mtime_ns >= snapshot:
                 return True
         return False
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mtspam.config import Settings
-from mtspam.errors import SnapshotError
+from mtspam.errors import ModelError, SnapshotError
 from mtspam.fold import catch_up, fold_journal
 from mtspam.mail.views import N_VIEWS
 from mtspam.model import Learner
@@ -32,8 +33,8 @@ class KeptModel:
     position
         Place in the journal up to which it has learnt.
     n_corrections
-        Labels taken back or changed since the last fold from nothing: 0 means that the model is
-        the journal's fold to the last bit.
+        How often learnt labels were taken back or changed since the last fold from nothing: 0
+        means that the model is the journal's fold to the last bit.
     is_saved
         Whether the snapshot says the same.
     """
@@ -110,7 +111,8 @@ def _is_rebuildable(directory: StateDirectory) -> bool:
     try:
         read_snapshot(directory.snapshot, verify=False)
     except SnapshotError as error:
-        return "newer" not in str(error)
+        # The directory may be called so.
+        return "newer" not in str(error).replace(str(directory.snapshot), "")
     return True
 
 
@@ -122,7 +124,8 @@ def _from_snapshot(
         return None
     found = read_snapshot(directory.snapshot, verify=False)
     header = found.header
-    if header["settings"] != settings.digest() or header["n_views"] != N_VIEWS:
+    # A snapshot made for something else may lack a field or an array.
+    if header.get("settings") != settings.digest() or header.get("n_views") != N_VIEWS:
         return None
     position = int(header["position"])
     if journal is not None and (
@@ -131,7 +134,10 @@ def _from_snapshot(
         or not journal.is_intact(position)
     ):
         return None
-    learner = Learner.from_arrays(settings.model, found.arrays)
+    try:
+        learner = Learner.from_arrays(settings.model, found.arrays)
+    except ModelError:
+        return None
     return KeptModel(learner, position, int(header["n_corrections"]), is_saved=True)
 
 
@@ -173,20 +179,31 @@ def check_model(
     """
     n_events = journal.check()
     found = read_snapshot(directory.snapshot, verify=True)
-    differences = []
-    if found.header["settings"] != settings.digest():
-        differences.append("settings")
-    if found.header["journal"] != journal.identity:
-        differences.append("journal")
-    position = int(found.header["position"])
-    if position != journal.head():
-        differences.append("position")
-    fresh = fold_journal(journal, settings.model, N_VIEWS, on_progress=on_progress).arrays()
+    differences: list[str] = []
+    position = int(found.header.get("position", -1))
+    here = {
+        "settings": settings.digest(),
+        "journal": journal.identity,
+        "position": journal.head(),
+    }
+    differences += [name for name, value in here.items() if found.header.get(name) != value]
+    fresh = fold_model(journal, settings, upto=position, on_progress=on_progress).learner.arrays()
     differences += [
         name
         for name in sorted(fresh.keys() | found.arrays.keys())
         if name not in fresh
         or name not in found.arrays
-        or not np.array_equal(fresh[name], found.arrays[name])
+        or not _is_same(fresh[name], found.arrays[name])
     ]
     return FoldCheck(not differences, n_events, tuple(differences))
+
+
+def _is_same(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Compare bits: for numbers, two zeros are equal, and what is not a number never is."""
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    return np.array_equal(_bits(one), _bits(other))
+
+
+def _bits(array: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
