@@ -58,7 +58,8 @@ O_BLEND, O_SHARED, O_GROUP, O_PERSONAL, O_PHISHING, O_BULK, O_STARTER, O_NOISE =
     R_AUXILIARY,
     R_WEAK,
     R_YOUNG,
-) = range(17)
+    R_INITIAL,
+) = range(18)
 
 MAIN, PHISHING, BULK = 0, 1, 2
 LEAST_GRADIENT = 5e-3  # below it a step changes nothing that anybody sees, and costs time
@@ -139,7 +140,7 @@ def step_messages(
         The combiner's weights (row 0) and accumulators (row 1) of the views, the starter and the
         two heads, shape ``(2, n_views + 3)``; what else all share, shape ``(8,)``.
     fixed
-        Settings, shape ``(17,)``; for each view, its row in the personal tables, -1: it has none.
+        Settings, shape ``(18,)``; for each view, its row in the personal tables, -1: it has none.
     out
         Output, shape ``(n, 8)``: log-odds of blend, of the shared level, contributions of group
         and personal level, margins of the heads, contribution of the starter, and the
@@ -157,6 +158,8 @@ def step_messages(
     combiner, state = common
     rates, personal_row = fixed
     n_views = W.shape[0]
+    # Tables hold what comes on top of it, so that untouched pages of memory stay untouched.
+    initial = rates[R_INITIAL]
     mask = np.uint64(W.shape[1] - 1)
     p_mask = np.uint64(P.shape[1] - 1)
     q_mask = np.uint64(Q.shape[1] - 1)
@@ -269,7 +272,7 @@ def step_messages(
                 continue
             z = 0.0
             for j in range(start, stop):
-                z += 1.0 / (B[a, np.uint64(features[j]) & a_mask] + g * g)
+                z += 1.0 / (initial + B[a, np.uint64(features[j]) & a_mask] + g * g)
             length_head = np.sqrt(z) * abs(g) * rates[R_AUXILIARY]
             bound = min(1.0, rates[R_LARGEST] / max(length_head, 1e-12))
             share = min(1.0, max(0.0, voice - spent) / max(length_head * bound, 1e-12))
@@ -277,7 +280,7 @@ def step_messages(
             for j in range(start, stop):
                 at = np.uint64(features[j]) & a_mask
                 B[a, at] += g * g * share
-                root = np.sqrt(B[a, at] + g * g * (1.0 - share))
+                root = np.sqrt(initial + B[a, at] + g * g * (1.0 - share))
                 A[a, at] += np.float32(bound * share * rates[R_AUXILIARY] * g / root)
         if kind != MAIN:
             if payer >= 0:
@@ -310,7 +313,7 @@ def step_messages(
             g = gradient[k] * trust
             z = 0.0
             for j in range(first, last):
-                z += 1.0 / (G[k, np.uint64(features[j]) & mask] + g * g)
+                z += 1.0 / (initial + G[k, np.uint64(features[j]) & mask] + g * g)
             length[k] = np.sqrt(z) * abs(g) * rates[R_SHARED]
         move = 0.0
         for k in range(n_views):
@@ -335,7 +338,7 @@ def step_messages(
         if group >= 0:
             biasing += rates[R_BIAS] * abs(e_all) / np.sqrt(2.0 + groups[group, K_LABELS])
         if fade > 0.0:
-            biasing += LARGEST_MARGIN * min(fade, trust / rates[R_STARTER])
+            biasing += LARGEST_MARGIN * trust / rates[R_STARTER]
         cost = move + mixing + biasing
         share = min(1.0, max(0.0, voice - spent) / max(cost, 1e-12))
         spent += cost * share
@@ -354,7 +357,7 @@ def step_messages(
                 at = np.uint64(features[j]) & mask
                 # Where the voice is used up the accumulator stays as it is, too: it is shared.
                 G[k, at] += g * g * share
-                root = np.sqrt(G[k, at] + g * g * (1.0 - share))
+                root = np.sqrt(initial + G[k, at] + g * g * (1.0 - share))
                 W[k, at] += np.float32(eta * g / root)
                 if row >= 0 and user >= 0:
                     h = _cross(features[j], user_keys[user])

@@ -54,7 +54,6 @@ class Learner:
 
     def __init__(self, settings: ModelSettings, n_views: int) -> None:
         n_personal = min(N_PERSONAL_VIEWS, n_views)
-        first = np.float32(settings.initial_accumulator)
         shape = (n_views, 1 << settings.shared_bits)
         personal = 1 << settings.personal_bits
         heads = (N_HEADS, 1 << settings.auxiliary_bits)
@@ -62,11 +61,11 @@ class Learner:
             settings,
             {
                 "shared_weights": np.zeros(shape, np.float32),
-                "shared_squares": np.full(shape, first, np.float32),
+                "shared_squares": np.zeros(shape, np.float32),
                 "personal_weights": np.zeros((n_personal, personal), np.float32),
                 "group_weights": np.zeros((n_personal, 1 << settings.group_bits), np.float32),
                 "head_weights": np.zeros(heads, np.float32),
-                "head_squares": np.full(heads, first, np.float32),
+                "head_squares": np.zeros(heads, np.float32),
                 "combiner": _first_combiner(settings, n_views),
                 "state": _first_state(settings),
                 **Replay(0, 0.0, 1.0).arrays(),
@@ -210,7 +209,6 @@ class Learner:
         Learning System", JMLR 15 (2014), section 3: the weighted average.
         """
         first: dict[str, NDArray[Any]] = {
-            "accumulator": np.array(self.settings.initial_accumulator, np.float32),
             "combiner": _first_combiner(self.settings, self.n_views),
             "state": _first_state(self.settings),
         }

@@ -27,8 +27,7 @@ def merge_tables(
     mine, its
         Arrays by name, as `Learner.arrays` gives them.
     first
-        What combiner and state are before the first label, and the first accumulator as
-        ``accumulator``.
+        What combiner and state are before the first label.
 
     Raises
     ------
@@ -46,7 +45,6 @@ def merge_tables(
         _average(
             (mine[weights].reshape(-1), mine[squares].reshape(-1)),
             (its[weights].reshape(-1), its[squares].reshape(-1)),
-            first["accumulator"],
         )
     for level in ("personal", "group"):
         mine[f"{level}_weights"] += its[f"{level}_weights"]
@@ -65,13 +63,12 @@ def merge_tables(
 def _average(
     mine: tuple[NDArray[np.float32], NDArray[np.float32]],
     its: tuple[NDArray[np.float32], NDArray[np.float32]],
-    first: NDArray[np.float32],
 ) -> None:
     """Average weights by the mass of their accumulators, which are added."""
     for begin in range(0, len(mine[0]), _BLOCK):
         part = slice(begin, begin + _BLOCK)
-        mass = its[1][part] - first
-        total = mine[1][part] - first + mass
+        mass = its[1][part]
+        total = mine[1][part] + mass
         share = np.divide(mass, total, out=np.zeros_like(mass), where=total > 0)
         mine[0][part] += share * (its[0][part] - mine[0][part])
         mine[1][part] += mass

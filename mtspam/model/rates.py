@@ -29,6 +29,7 @@ def rates_of(settings: ModelSettings) -> NDArray[np.float64]:
             settings.auxiliary_rate,
             settings.weak_weight,
             settings.young_labels,
+            settings.initial_accumulator,
         ],
         np.float64,
     )

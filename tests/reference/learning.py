@@ -291,9 +291,7 @@ class Twin:
             g = e * clip(margin, 8)
             reach = LARGEST_MARGIN * (3 if isinstance(name, int) else 1)
             cost += reach * s.mixing_rate * abs(g) / math.sqrt(self.mix_square[name] + g**2)
-        return cost + (
-            LARGEST_MARGIN * min(self.fade(), trust / s.starter_labels) if self.fade() else 0.0
-        )
+        return cost + (LARGEST_MARGIN * trust / s.starter_labels if self.fade() else 0.0)
 
     def step_view(self, message, k, gradient, trust, bound, share):
         s, g = self.settings, gradient * trust
