@@ -38,7 +38,8 @@ class Judgement:
     starter
         What the starter model adds, part of `shared`.
     phishing, bulk
-        Probability by the auxiliary heads; None where nothing was ever labelled so.
+        Probability by the auxiliary heads; None where nothing was ever labelled so, or the
+        message has nothing that they know.
     defects
         What is wrong with the message's form.
     id
@@ -62,7 +63,7 @@ class Judgement:
 class Judgements:
     """What the filter says about many messages, column by column; see `Judgement`.
 
-    `phishing` and `bulk` are not a number where nothing was ever labelled so.
+    `phishing` and `bulk` are not a number where that has None.
     """
 
     verdicts: list[Verdict]

@@ -18,7 +18,7 @@ def _verdict(probability: float, settings: VerdictSettings) -> Verdict:
 
 
 def _head(margin: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probability by an auxiliary head; not a number where it has never learnt."""
+    """Probability by an auxiliary head; not a number where it knows nothing."""
     probability = 1.0 / (1.0 + np.exp(-np.clip(margin, -40.0, 40.0)))
     return np.asarray(np.where(margin == 0.0, np.nan, probability))
 
