@@ -179,6 +179,14 @@ def test_find_by_the_beginning_of_a_digest(journal, make_label, make_digest):
     assert len(journal.find("", limit=5)) == 5
 
 
+def test_find_one_users_labels(journal, make_label, make_user, make_digest):
+    journal.append([make_label(n, user=user) for n in range(9) for user in (0, 1, 2)])
+    for user in (0, 2):
+        found = journal.find("", user=make_user(user), limit=9)
+        assert {one.digest for one in found} == {make_digest(n) for n in range(9)}
+        assert {one.user for one in found} == {make_user(user)}
+
+
 @pytest.mark.parametrize("prefix", ["xy", "0 1", "a" * 33, "é"])
 def test_find_refuses_what_is_no_digest(journal, prefix):
     with pytest.raises(DataError, match="is no digest"):
