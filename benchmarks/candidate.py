@@ -109,6 +109,8 @@ def judge_mail(task: MailTask, folder: Path, seed: int) -> Outcome:
     report, scores = folder / "report.json", folder / "scores.parquet"
     arguments = ["evaluate", "mail", "--index", index, "--root", root, "--seed", str(seed)]
     arguments += ["--json", str(report), "--scores", str(scores)]
+    if not task.has_peers:
+        arguments.append("--starter")
     if task.warm:
         warm_index, warm_root = _write_corpus(task.warm, folder, "warm")
         arguments += ["--warm", warm_index, "--warm-root", warm_root]

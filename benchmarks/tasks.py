@@ -135,11 +135,19 @@ def _second(
             stream=_without_feedback(stream) if stays_silent else stream,
             warm=warm,
         )
-    yield MailTask(
-        name=f"{corpus}.starter-stripped",
+    yield _as_installed(bare, f"{corpus}.starter-stripped", f"{title}, stripped", strip)
+    yield _as_installed(second, f"{corpus}.starter-whole", title, "whole messages")
+
+
+def _as_installed(
+    stream: tuple[Message, ...], name: str, title: str, preparation: str
+) -> MailTask:
+    """Judge by what a new installation brings: no label is ever given."""
+    return MailTask(
+        name=name,
         title=f"{title}, as installed",
-        rule=f"nothing learnt but what a new installation brings; no labels; {strip}",
-        stream=_without_feedback(bare),
+        rule=f"nothing learnt but what a new installation brings; no labels; {preparation}",
+        stream=_without_feedback(stream),
         has_peers=False,
     )
 
@@ -179,7 +187,11 @@ def tasks(plan: Plan) -> Iterator[MailTask | VectorTask]:
     second = thin(read_collection(plan.data, "csdmc_extra"), plan.at_most)
     yield from _second(second, first, "csdmc, the second collection")
     del first, second
-    yield from _enron(thin(read_collection(plan.data, "enron123"), plan.at_most))
+    enron = thin(read_collection(plan.data, "enron123"), plan.at_most)
+    yield from _enron(enron)
+    yield _as_installed(enron, "enron.starter", "enron", "subject and text, all there is")
+    phishing = thin(read_collection(plan.data, "phishing_modern"), plan.at_most)
+    yield _as_installed(phishing, "phishing.starter", "modern phishing", "whole messages, no ham")
     n_inboxes = 2 if plan.size == "tiny" else None
     yield read_ecml(plan.data, "ecml", n_inboxes)
     yield read_ecml(plan.data, "ecml-tune", n_inboxes)
