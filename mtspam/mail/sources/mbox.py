@@ -13,7 +13,8 @@ __all__ = ["is_mbox", "read_stream", "split_mbox"]
 _FROM_LINE = re.compile(rb"From \S+ .*\d\d?:\d\d(?::\d\d)?\b.* (?:19|20)\d\d\b")
 _MAX_FROM_LINE = 500
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
-_BLOCK = 65_536
+# What a pipe is waited for: with more, messages would be held back that are there already.
+_BLOCK = io.DEFAULT_BUFFER_SIZE
 _EMPTY_LINE = b"\n\n"
 
 
@@ -69,7 +70,7 @@ def split_mbox(stream: io.BufferedReader, max_bytes: int) -> Iterator[bytes]:
     # A message's first line counts as standing behind an empty one.
     pending = _EMPTY_LINE
     while True:
-        block = stream.read(_BLOCK)
+        block = stream.read1(_BLOCK)
         pending += block if block else b"\n"  # so that a last line without an end is one
         while (found := _find_separator(pending, 0)) is not None:
             message += pending[: found[0]]
