@@ -7,7 +7,8 @@
     ├── DataError       an input file is missing, unreadable or malformed   (also ValueError)
     ├── ModelError      the model cannot do what was asked
     │   ├── NotFittedError
-    │   └── SnapshotError   a snapshot is torn, foreign or newer than this program
+    │   └── SnapshotError   a snapshot is torn, foreign or not there
+    │       └── NewerSnapshotError  a snapshot is of a newer program than this one
     ├── JournalError    the journal cannot be read or written
     └── ProtocolError   a peer broke a protocol
 
@@ -20,6 +21,7 @@ __all__ = [
     "JournalError",
     "ModelError",
     "MtspamError",
+    "NewerSnapshotError",
     "NotFittedError",
     "ProtocolError",
     "SnapshotError",
@@ -47,7 +49,11 @@ class NotFittedError(ModelError):
 
 
 class SnapshotError(ModelError):
-    """A snapshot is torn, foreign or of a newer format; rebuild it from the journal."""
+    """A snapshot is torn, foreign or not there; it can be rebuilt from the journal."""
+
+
+class NewerSnapshotError(SnapshotError):
+    """A snapshot is of a newer format: to rebuild it would undo what a newer program did."""
 
 
 class JournalError(MtspamError):

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mtspam.errors import SnapshotError
+from mtspam.errors import NewerSnapshotError, SnapshotError
 
 __all__ = ["FORMAT_VERSION", "JSON", "Snapshot", "read_snapshot", "write_snapshot"]
 
@@ -119,8 +119,10 @@ def read_snapshot(path: str | Path, *, verify: bool) -> Snapshot:
 
     Raises
     ------
+    NewerSnapshotError
+        If the file is of a newer format.
     SnapshotError
-        If the file is missing, torn, damaged, no snapshot, or of a newer format.
+        If it is missing, torn, damaged or no snapshot.
     """
     path = Path(path)
     try:
@@ -138,6 +140,11 @@ def read_snapshot(path: str | Path, *, verify: bool) -> Snapshot:
             for name, array in arrays.items():
                 if zlib.crc32(_bytes_of(array)) != table[name]["crc32"]:
                     raise _UnfitError(f"its array {name!r} is damaged")  # noqa: TRY301  # one way out
+    except _NewerError as error:
+        raise NewerSnapshotError(
+            f"snapshot {path}: it was written by a newer mtspam (format {error}, this program "
+            f"knows {FORMAT_VERSION}); upgrade mtspam"
+        ) from None
     except _UnfitError as error:
         raise _refusal(path, str(error)) from None
     return Snapshot(header=header, arrays=arrays)
@@ -145,6 +152,10 @@ def read_snapshot(path: str | Path, *, verify: bool) -> Snapshot:
 
 class _UnfitError(Exception):
     """What is wrong with a file, without its name."""
+
+
+class _NewerError(Exception):
+    """The format of a file that this program does not know yet."""
 
 
 def _refusal(path: Path, fault: str) -> SnapshotError:
@@ -200,10 +211,7 @@ def _parse(content: memoryview) -> tuple[dict[str, Any], dict[str, Any], int]:
     if magic != _MAGIC or version == 0:
         raise _UnfitError("it is no snapshot of mtspam")
     if version > FORMAT_VERSION:
-        raise _UnfitError(
-            f"it was written by a newer mtspam (format {version}, this program knows "
-            f"{FORMAT_VERSION}); upgrade mtspam"
-        )
+        raise _NewerError(version)
     length, size = _SIZES.unpack_from(content, _START.size)
     if size != len(content):
         raise _UnfitError(f"it is torn: the file has {len(content)} bytes, not {size}")

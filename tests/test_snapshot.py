@@ -167,7 +167,9 @@ def test_a_newer_format_is_refused(path):
     content = bytearray(path.read_bytes())
     content[8] = FORMAT_VERSION + 1
     path.write_bytes(content)
-    assert f"newer mtspam (format {FORMAT_VERSION + 1}" in refusal(path)
+    text = refusal(path)
+    assert f"newer mtspam (format {FORMAT_VERSION + 1}" in text
+    assert text.endswith("; upgrade mtspam")
 
 
 @pytest.mark.parametrize(

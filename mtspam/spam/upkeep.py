@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtspam.config import Settings
-from mtspam.errors import ModelError, SnapshotError
+from mtspam.errors import ModelError, NewerSnapshotError, SnapshotError
 from mtspam.fold import catch_up, fold_journal
 from mtspam.mail.views import N_VIEWS
 from mtspam.model import Learner
@@ -66,6 +66,8 @@ def load_model(
 
     Raises
     ------
+    NewerSnapshotError
+        Where the snapshot was written by a newer version.
     SnapshotError
         Without a journal to rebuild it from, if the snapshot does not hold.
     JournalError
@@ -73,8 +75,10 @@ def load_model(
     """
     try:
         kept = _from_snapshot(directory, settings, journal)
+    except NewerSnapshotError:
+        raise
     except SnapshotError:
-        if journal is None or not _is_rebuildable(directory):
+        if journal is None:
             raise
         kept = None
     if kept is None:
@@ -104,16 +108,6 @@ def fold_model(
         journal, settings.model, N_VIEWS, upto=position, on_progress=on_progress
     )
     return KeptModel(learner, position)
-
-
-def _is_rebuildable(directory: StateDirectory) -> bool:
-    """Tell whether a snapshot that does not hold may be replaced: not if it is of the future."""
-    try:
-        read_snapshot(directory.snapshot, verify=False)
-    except SnapshotError as error:
-        # The directory may be called so.
-        return "newer" not in str(error).replace(str(directory.snapshot), "")
-    return True
 
 
 def _from_snapshot(
@@ -158,7 +152,10 @@ def save_model(
         "journal": journal_id,
         "n_corrections": kept.n_corrections,
     }
-    write_snapshot(directory.snapshot, header, kept.learner.arrays())
+    try:
+        write_snapshot(directory.snapshot, header, kept.learner.arrays())
+    except SnapshotError as error:
+        raise SnapshotError(f"{error}; the journal has every label") from error
     kept.is_saved = True
 
 
