@@ -92,7 +92,10 @@ def _read_stdin(options: SourceOptions) -> Iterator[SourceMessage]:
     if sys.stdin is None:
         raise DataError(f"{_STDIN}: there is no standard input")
     with naming_errors(_STDIN):
-        yield from _read_packed(peekable(sys.stdin.buffer), _STDIN, options, is_named=True)
+        stream = peekable(sys.stdin.buffer)
+        if is_parquet(stream.peek(_N_HEAD)):
+            raise DataError(f"{_STDIN}: a Parquet table is read from a file, not from a pipe")
+        yield from _read_packed(stream, _STDIN, options, is_named=True)
 
 
 def _read_path(path: str, options: SourceOptions) -> Iterator[SourceMessage]:

@@ -200,6 +200,11 @@ class TestStandardInput:
         stdin(b"")
         assert read("-") == []
 
+    def test_a_table_that_cannot_come_by_a_pipe(self, stdin):
+        stdin(b"PAR1 and more")
+        with pytest.raises(DataError, match="-: a Parquet table"):
+            read("-")
+
     def test_named_twice(self):
         with pytest.raises(DataError, match="once only"):
             read("-", "-")
