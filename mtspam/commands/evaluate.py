@@ -1,6 +1,6 @@
 """`mtspam evaluate`: test, then train, over labelled mail or over word counts."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,21 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "mail", "vectors"]
 
-_FILE = click.Path(path_type=Path)
+_FILE = click.Path(path_type=Path, readable=False)
+_PLOTS = (".svg", ".png", ".pdf")
+
+
+def _ending(*endings: str) -> Callable[[click.Context, click.Parameter, Path | None], Path | None]:
+    """Make a check of a file's name, so that a long run does not end with a complaint."""
+
+    def check(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+        if value is not None and value.suffix.lower() not in endings:
+            raise click.BadParameter(
+                f"{str(value)!r} must end in {', '.join(endings)}.", ctx, param
+            )
+        return value
+
+    return check
 
 
 @click.group("evaluate")
@@ -40,7 +54,7 @@ class _Pass:
     what: str
 
 
-@command.command("mail")
+@command.command("mail", short_help="Evaluate over labelled mail, in the order of an index.")
 @click.option("--index", metavar="FILE", type=_FILE, required=True, help="The index.")
 @click.option(
     "--root",
@@ -61,9 +75,19 @@ class _Pass:
 @click.option("--seed", type=int, default=0, show_default=True, help="Of hashes and bootstrap.")
 @click.option("--json", "json_file", metavar="FILE", type=_FILE, help="Write the report there.")
 @click.option(
-    "--scores", metavar="FILE.parquet", type=_FILE, help="Write each message's score there."
+    "--scores",
+    metavar="FILE.parquet",
+    type=_FILE,
+    callback=_ending(".parquet"),
+    help="Write each message's score there.",
 )
-@click.option("--plot", metavar="FILE.svg", type=_FILE, help="Draw ROC and learning curve there.")
+@click.option(
+    "--plot",
+    metavar="FILE.(svg|png|pdf)",
+    type=_FILE,
+    callback=_ending(*_PLOTS),
+    help="Draw ROC and learning curve there.",
+)
 @state_options
 @click.pass_context
 def mail(
@@ -184,7 +208,9 @@ class _ListCommand(click.Command):
         return super().parse_args(ctx, repeated)
 
 
-@command.command("vectors", cls=_ListCommand)
+@command.command(
+    "vectors", cls=_ListCommand, short_help="Evaluate over word counts, one file an inbox."
+)
 @click.option(
     "--train",
     metavar="FILE...",

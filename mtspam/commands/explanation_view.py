@@ -73,14 +73,17 @@ def _without_group(levels: dict[str, float], *, has_group: bool) -> dict[str, fl
 def _reasons(found: Explanation, *, has_group: bool) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("what", style="dim", no_wrap=True)
-    table.add_column("in the message", max_width=_WIDEST, overflow="ellipsis", no_wrap=True)
+    # The one column that gives way on a narrow terminal: its cells do not wrap, but it may.
+    table.add_column("in the message", max_width=_WIDEST)
     for level in _without_group(_LEVELS, has_group=has_group):
         table.add_column(level, justify="right", no_wrap=True)
     for reason in found.reasons:
         parts = (reason.shared, reason.group, reason.personal, reason.total)
         shown = _without_group(dict(zip(_LEVELS, parts, strict=True)), has_group=has_group)
         table.add_row(
-            reason.kind, Text(plain_text(reason.text)), *(_signed(part) for part in shown.values())
+            reason.kind,
+            Text(plain_text(reason.text), no_wrap=True, overflow="ellipsis"),
+            *(_signed(part) for part in shown.values()),
         )
     return table
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mtspam.commands.exits import Exit
-from mtspam.commands.options import Common, format_options, state_options
+from mtspam.commands.options import PLACE, Common, format_options, state_options
 
 if TYPE_CHECKING:
     from mtspam.snapshot import JSON
@@ -27,7 +27,7 @@ __all__ = ["command"]
 @click.option(
     "--output",
     metavar="FILE",
-    type=click.Path(),
+    type=PLACE,
     help="Write the model of --at there, as a snapshot; the state stays as it is.",
 )
 @format_options("table", "json")
@@ -89,7 +89,8 @@ def _check(ctx: click.Context, form: str | None) -> None:
     elif found.is_equal:
         click.echo(f"the model equals the fold of {found.n_events:,} events, bit for bit")
     else:
-        click.echo(f"the model differs from the journal in: {', '.join(found.differences)}")
+        differences = ", ".join(found.differences)
+        click.echo(f"the model differs from the journal in: {differences}; `mtspam fold` mends it")
     if not found.is_equal:
         ctx.exit(Exit.FAILED)
 

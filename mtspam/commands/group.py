@@ -92,6 +92,19 @@ class LazyGroup(click.Group):
             sys.exit(Exit.INPUT)
         sys.exit(code if isinstance(code, int) else Exit.OK)
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 - click's own
+    ) -> click.Context:
+        """Read the program's own options, of which ``--help`` and ``--version`` write at once."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except OSError as error:
+            sys.exit(_say_unwritten(error))
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that is called and turn what it raises into a line and an exit code."""
         try:
@@ -100,9 +113,6 @@ class LazyGroup(click.Group):
         except MtspamError as error:
             say_error(str(error))
             ctx.exit(exit_of(error))
-        except BrokenPipeError:
-            _silence_stdout()
-            ctx.exit(Exit.BROKEN_PIPE)
         except SystemExit as error:
             if isinstance(error.__context__, BrokenPipeError):  # rich has met it
                 ctx.exit(Exit.BROKEN_PIPE)
@@ -110,12 +120,9 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except OSError as error:
-            if ctx.params.get("debug"):
+            if ctx.params.get("debug") and not isinstance(error, BrokenPipeError):
                 raise
-            _silence_stdout()
-            where = "standard output" if error.filename is None else os.fsdecode(error.filename)
-            say_error(f"{where}: {error.strerror or error}")
-            ctx.exit(Exit.INPUT)
+            ctx.exit(_say_unwritten(error))
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
@@ -130,6 +137,16 @@ def _say_usage(error: click.UsageError) -> None:
         return
     path = "mtspam" if error.ctx is None else error.ctx.command_path
     say_error(f"{error.format_message()} See `{path} --help`.")
+
+
+def _say_unwritten(error: OSError) -> Exit:
+    """Say what kept the output from its reader, unless it is the reader who left."""
+    _silence_stdout()
+    if isinstance(error, BrokenPipeError):
+        return Exit.BROKEN_PIPE
+    where = "standard output" if error.filename is None else os.fsdecode(error.filename)
+    say_error(f"{where}: {error.strerror or error}")
+    return Exit.INPUT
 
 
 def _silence_stdout() -> None:

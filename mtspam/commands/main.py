@@ -11,7 +11,7 @@ import click
 from mtspam import __version__
 from mtspam.commands.exits import EXIT_TEXTS, Exit
 from mtspam.commands.group import LazyGroup
-from mtspam.commands.options import Common
+from mtspam.commands.options import PLACE, Common
 
 __all__ = ["cli", "main"]
 
@@ -70,7 +70,7 @@ _ENVIRONMENT = {
     metavar="DIR",
     envvar="MTSPAM_STATE",
     show_envvar=True,
-    type=click.Path(),
+    type=PLACE,
     help="Where the journal and the model are.  [default: the user's state directory]",
 )
 @click.option(
@@ -78,7 +78,7 @@ _ENVIRONMENT = {
     metavar="FILE",
     envvar="MTSPAM_CONFIG",
     show_envvar=True,
-    type=click.Path(),
+    type=PLACE,
     help="Settings in TOML that differ from the defaults.",
 )
 @click.option("--debug", is_flag=True, help="Show the whole traceback of an unexpected error.")

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LABELS",
+    "PLACE",
     "Common",
     "format_options",
+    "named",
     "path_arguments",
     "person_options",
     "source_options",
@@ -27,6 +29,9 @@ __all__ = [
 
 LABELS = ("ham", "spam", "phishing", "bulk")
 """The labels of `mtspam.types.Label`, which is not imported for a help text."""
+
+PLACE = click.Path(readable=False, allow_dash=True)
+"""A path. Whether it can be read is told by who reads it, with the exit code of what it is."""
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -122,24 +127,31 @@ def state_options(command: F) -> F:
         ("--state", "DIR", "Where the journal and the model are."),
     ):
         command = click.option(
-            name, metavar=metavar, type=click.Path(), expose_value=False, callback=_keep, help=text
+            name, metavar=metavar, type=PLACE, expose_value=False, callback=_keep, help=text
         )(command)
     return command
 
 
+def named(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse an empty name: nobody's labels are everybody's, and a script's variable was unset."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("a name must not be empty.", ctx, param)
+    return value
+
+
 def person_options(command: F) -> F:
     """Take ``--user`` and ``--group``."""
-    command = click.option("--group", metavar="NAME", help="Their group, such as a firm.")(command)
-    return click.option("--user", metavar="NAME", help="Whose mail it is, such as an address.")(
-        command
-    )
+    for name, text in (
+        ("--group", "Their group, such as a firm."),
+        ("--user", "Whose mail it is, such as an address."),
+    ):
+        command = click.option(name, metavar="NAME", callback=named, help=text)(command)
+    return command
 
 
 def path_arguments(command: F) -> F:
     """Take one or more ``PATH``."""
-    return click.argument(
-        "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(allow_dash=True)
-    )(command)
+    return click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PLACE)(command)
 
 
 def source_options(command: F) -> F:

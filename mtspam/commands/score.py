@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mtspam.commands.options import (
+    PLACE,
     Common,
     format_options,
     path_arguments,
@@ -44,7 +45,7 @@ _ENDINGS = (".parquet", ".csv", ".ndjson", ".json")
     "--output",
     "-o",
     metavar="FILE",
-    type=click.Path(),
+    type=PLACE,
     help="Write to FILE.(parquet|csv|ndjson|json) instead.",
 )
 @source_options
@@ -65,9 +66,10 @@ def command(
     """Say how likely messages are spam.
 
     PATH is a file, a directory, a Maildir, an mbox, a tar archive of messages, a table (Parquet,
-    CSV, NDJSON) with a column of raw messages, or - for standard input. Nothing is learnt. Rows
-    come in the order of the messages: name, user, verdict, probability, score (log-odds of spam)
-    and its parts by level: shared, group, personal, starter (a part of shared); phishing, bulk.
+    CSV, NDJSON) with a column of raw messages, or - for standard input: a message, an mbox or an
+    archive. Nothing is learnt. Rows come in the order of the messages: name, user, verdict,
+    probability, score (log-odds of spam) and its parts by level: shared, group, personal, starter
+    (a part of shared); phishing, bulk.
     """
     target = _target(output, form)
     from mtspam.commands.progress import progress

@@ -1,13 +1,14 @@
 """`mtspam unlearn`: take labels back."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mtspam.commands.exits import Exit
-from mtspam.commands.options import Common, format_options, state_options
+from mtspam.commands.options import PLACE, Common, format_options, named, state_options
 
 if TYPE_CHECKING:
     from mtspam.spam import SpamFilter
@@ -18,10 +19,13 @@ _ID = re.compile(r"[0-9a-f]{8,32}")
 
 
 @click.command("unlearn")
-@click.argument(
-    "what", metavar="PATH|ID...", nargs=-1, required=True, type=click.Path(allow_dash=True)
+@click.argument("what", metavar="PATH|ID...", nargs=-1, required=True, type=PLACE)
+@click.option(
+    "--user",
+    metavar="NAME",
+    callback=named,
+    help="Whose label.  [default: nobody's, the shared one]",
 )
-@click.option("--user", metavar="NAME", help="Whose label.  [default: nobody's, the shared one]")
 @click.option("--everyone", is_flag=True, help="Whoever's labels.")
 @format_options("table", "json")
 @state_options
@@ -43,7 +47,12 @@ def command(
         raise click.UsageError("--user and --everyone exclude each other.")
     common = ctx.ensure_object(Common)
     with common.open_filter(read_only=False) as spam_filter:
-        n_removed = sum(_unlearn(one, spam_filter, user, everyone=everyone) for one in what)
+        # All are read before the first is taken back: what cannot be read leaves all as it was.
+        found = [target for one in what for target in _targets(one, spam_filter, user)]
+        n_removed = sum(
+            spam_filter.unlearn(message_id, user=whose, everyone=everyone)
+            for message_id, whose in found
+        )
     if form == "json":
         click.echo(f'{{"removed": {n_removed}}}')
     else:
@@ -52,12 +61,14 @@ def command(
         ctx.exit(Exit.FAILED)
 
 
-def _unlearn(what: str, spam_filter: "SpamFilter", user: str | None, *, everyone: bool) -> int:
+def _targets(
+    what: str, spam_filter: "SpamFilter", user: str | None
+) -> Iterator[tuple[str, str | None]]:
+    """Yield the ids of the messages that are meant, and whose label of each."""
     from mtspam.mail.sources import read_messages
 
     if _ID.fullmatch(what) and not Path(what).exists():
-        return spam_filter.unlearn(what, user=user, everyone=everyone)
-    return sum(
-        spam_filter.unlearn(message.raw, user=message.user or user, everyone=everyone)
-        for message in read_messages([what])
-    )
+        yield what, user
+        return
+    for message in read_messages([what]):
+        yield spam_filter.judge(message.raw).id, message.user or user

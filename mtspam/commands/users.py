@@ -34,7 +34,7 @@ def command(common: Common, name: str | None, form: str | None) -> None:
         if name is not None:
             found = [user for user in found if user.key == spam_filter.user_key(name)]
     if (form or "table") == "table":
-        _print_table(found)
+        _print_table(found, name)
         return
     from mtspam.commands.rows import row_writer
 
@@ -44,14 +44,15 @@ def command(common: Common, name: str | None, form: str | None) -> None:
     writer.end()
 
 
-def _print_table(users: list["UserInfo"]) -> None:
+def _print_table(users: list["UserInfo"], name: str | None) -> None:
     if not users:
-        click.echo("nobody has taught it yet")
+        click.echo("no user has taught it yet" if name is None else "nothing known of that user")
         return
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{len(users):,} users", title_justify="left", box=None)
+    title = f"{len(users):,} {'user' if len(users) == 1 else 'users'}"
+    table = Table(title=title, title_justify="left", box=None)
     table.add_column("key", style="cyan", no_wrap=True)
     for column in ("labels", "spam", "first", "last", "moved"):
         table.add_column(column, justify="right", no_wrap=True)

@@ -93,14 +93,19 @@ def test_exit_codes_are_documented(run):
         (["learn", "spma", "x"], "'spam'"),
         (["score", "x", "--jobs", "0"], "--jobs"),
         (["score", "x", "--output", "x.txt"], ".parquet"),
-        (["score", "x", "--output", "x.csv", "--json"], "--format"),
+        (["score", "x", "--output", "x.csv", "--json"], "not json"),
         (["learn", "spam", "x", "--time", "noon"], "'noon'"),
         (["unlearn", "x", "--user", "a", "--everyone"], "--everyone"),
         (["fold", "--at", "3"], "--output"),
         (["fold", "--check", "--at", "3", "--output", "x"], "--check"),
         (["completion", "tcsh"], "'bash'"),
+        (["score", "x", "--user", ""], "--user"),
+        (["learn", "spam", "x", "--group", " "], "--group"),
+        (["unlearn", "x", "--user", ""], "--user"),
         (["evaluate", "mail"], "--index"),
         (["evaluate", "mail", "--index", "x", "--warm-root", "y"], "--warm"),
+        (["evaluate", "mail", "--index", "x", "--plot", "x.bmp"], ".svg"),
+        (["evaluate", "mail", "--index", "x", "--scores", "x.csv"], ".parquet"),
     ],
 )
 def test_a_wrong_call_is_one_line(run, args, what):
@@ -129,6 +134,22 @@ def test_completion_knows_commands_and_options(program):
     words |= {"COMP_WORDS": "mtspam score --fo", "COMP_CWORD": "2"}
     out, _ = program(env=os.environ | words).communicate()
     assert out.split() == [b"plain,--format"]
+
+
+def commands_below(command):
+    """The command itself and all below it."""
+    yield command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from commands_below(command.get_command(context, name))
+
+
+def test_a_path_that_cannot_be_read_is_no_wrong_call():
+    types = [param.type for command in commands_below(cli) for param in command.params]
+    paths = [one for one in types if isinstance(one, click.Path)]
+    assert len(paths) > 10
+    assert not any(one.readable for one in paths)
 
 
 def test_labels_are_those_of_the_package():
@@ -170,6 +191,20 @@ def test_a_full_disk_under_standard_output(program, mail):
         process = program("score", mail / "ham.mbox", "--json", stdout=full)
         assert process.wait() == Exit.INPUT
     assert process.stderr.read() == b"mtspam: standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",), ("score", "--help")], ids=str)
+def test_help_that_cannot_be_written(program, words):
+    with Path("/dev/full").open("wb") as full:
+        process = program(*words, stdout=full)
+        assert process.wait() == Exit.INPUT
+    assert process.stderr.read() == b"mtspam: standard output: No space left on device\n"
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as closed:  # noqa: PTH123 - a descriptor has no path
+        process = program(*words, stdout=closed)
+        assert process.wait() == Exit.BROKEN_PIPE
+    assert process.stderr.read() == b""
 
 
 def test_interrupted(program, mail):

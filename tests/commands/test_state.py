@@ -1,6 +1,8 @@
 """learn, unlearn, forget, users, status, fold, explain: the state by the command line."""
 
 import json
+import re
+import shutil
 import sqlite3
 
 import pytest
@@ -57,7 +59,7 @@ def test_users_of_a_table(run, mail):
     (ann,) = told(run("users", "Ann ", "--json"))
     assert ann in found
     assert "2025-01-06" in run("users").stdout
-    assert "nobody" in run("users", "eve").stdout
+    assert "nothing known" in run("users", "eve").stdout
 
 
 def test_all_or_nothing(taught, mail, environment):
@@ -78,6 +80,13 @@ def test_unlearn_by_path_and_by_id(taught, mail):
     assert told(taught("unlearn", ids[1][:10], "--json", code=Exit.FAILED)) == {"removed": 0}
     taught("fold")
     assert told(taught("status", "--json"))["labels"] == {"ham": 12, "spam": 12}
+
+
+def test_unlearn_reads_all_before_it_takes_back_any(taught, mail):
+    taught("learn", "spam", mail / "spam.eml")
+    result = taught("unlearn", mail / "spam.eml", mail / "nowhere", code=Exit.INPUT)
+    assert result.stderr == f"mtspam: {mail / 'nowhere'}: No such file or directory\n"
+    assert told(taught("status", "--json"))["labels"] == {"ham": 12, "spam": 13}
 
 
 def test_unlearn_of_whom(taught, mail):
@@ -152,6 +161,22 @@ def test_explain(taught, mail):
     assert told(taught("explain", mail / "spam.mbox", "--json"))[11]["name"].endswith(":12")
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_numbers_of_an_explanation_are_whole_on_a_narrow_terminal(
+    taught, mail, monkeypatch, width
+):
+    monkeypatch.setenv("COLUMNS", str(width))
+    (mail / "long.eml").write_text(f"Subject: {'pills ' * 30}\n\n{'cheap ' * 30}\n")
+    taught("learn", "spam", mail / "long.eml")
+    text = taught("explain", mail / "long.eml", "--limit", 500).stdout
+    head = ["what", "in", "the", "message", "everybody", "you", "together"]
+    assert head in [line.split() for line in text.splitlines()]
+    assert max(map(len, text.splitlines()[1:])) <= width
+    (subject,) = [line.split() for line in text.splitlines() if line.startswith("subject ")]
+    assert subject[-4].endswith("…")
+    assert all(re.fullmatch(r"[+-]\d\.\d\d", cell) for cell in subject[-3:])
+
+
 def test_state_and_config_behind_the_command(run, mail, tmp_path):
     other = tmp_path / "other"
     run("learn", "spam", mail / "spam.mbox", "--state", other)
@@ -215,6 +240,18 @@ def test_a_full_disk(run, small_disk, mail):
     result = run("learn", "ham", mail / "many.mbox", "--state", state, code=Exit.STATE)
     assert result.stderr.count("\n") == 1
     assert told(run("status", "--json", "--state", state))["n_events"] == 12
+
+
+def test_a_disk_too_full_for_the_model_keeps_the_labels(run, small_disk, mail):
+    state = small_disk / "state"
+    run("learn", "spam", mail / "spam.eml", "--state", state)
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - 150_000))
+    result = run("learn", "ham", mail / "ham.eml", "--state", state, code=Exit.STATE)
+    assert "the old one stays; the journal has every label" in result.stderr
+    assert result.stderr.count("\n") == 1
+    filler.unlink()
+    assert told(run("status", "--json", "--state", state))["labels"] == {"ham": 1, "spam": 1}
 
 
 def test_an_empty_source_teaches_nothing(run, mail):
