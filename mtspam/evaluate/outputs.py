@@ -56,7 +56,7 @@ def write_json(report: Json, path: Path) -> None:
     Parameters
     ----------
     report
-        From `mtspam.evaluate.report.as_json`.
+        From `mtspam.evaluate.figures.as_json`.
     path
         The file to write.
 

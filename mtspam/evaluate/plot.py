@@ -81,6 +81,8 @@ def _draw_roc(axes: "Axes", run: Run) -> None:
 
 
 def _draw_learning_curve(axes: "Axes", report: MailReport) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator  # noqa: PLC0415 - as above
+
     points = report.learning_curve
     positions = [point.position for point in points]
     errors = [point.error_percent for point in points]
@@ -97,8 +99,9 @@ def _draw_learning_curve(axes: "Axes", report: MailReport) -> None:
         twin.set_yscale("log")
         # Room above and below, so that noise does not look like a trend.
         twin.set_ylim(float(np.nanmin(shown)) / 2.0, float(np.nanmax(shown)) * 2.0)
+        twin.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         twin.yaxis.set_major_formatter("{x:g}")
-        twin.yaxis.set_minor_formatter("{x:g}")
+        twin.yaxis.set_minor_locator(NullLocator())
     twin.set_ylabel("(1−ROCA), %")
     axes.legend(handles=[*axes.lines, *twin.lines], loc="upper right")
 

@@ -32,6 +32,8 @@ class CurvePoint:
     ----------
     position
         Messages seen.
+    n_ham, n_spam
+        Messages since the point before.
     error_percent, hm_percent, sm_percent
         Misclassified since the point before.
     one_minus_roca_percent
@@ -39,6 +41,8 @@ class CurvePoint:
     """
 
     position: int
+    n_ham: int
+    n_spam: int
     error_percent: float
     hm_percent: float
     sm_percent: float
@@ -168,6 +172,8 @@ def _learning_curve(
         points.append(
             CurvePoint(
                 position=end,
+                n_ham=errors.n_ham,
+                n_spam=errors.n_spam,
                 error_percent=errors.error_percent,
                 hm_percent=errors.hm_percent,
                 sm_percent=errors.sm_percent,

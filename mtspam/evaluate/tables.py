@@ -95,17 +95,24 @@ def _curve_table(report: MailReport) -> Table:
     table = _table("Learning curve", ["messages", "error %", "hm %", "sm %", "(1−ROCA) % so far"])
     points = report.learning_curve
     step = max(1, len(points) // _N_CURVE_ROWS)
-    if points:
-        table.caption = f"errors over the {points[0].position:,} messages before"
-    for point in points[step - 1 :: step]:
+    table.caption = "errors since the row before"
+    for start in range(0, len(points), step):
+        part = points[start : start + step]
         table.add_row(
-            f"{point.position:,}",
-            _number(point.error_percent, 2),
-            _number(point.hm_percent, 2),
-            _number(point.sm_percent, 2),
-            _number(point.one_minus_roca_percent, 4),
+            f"{part[-1].position:,}",
+            _number(_mean((p.error_percent, p.n_ham + p.n_spam) for p in part), 2),
+            _number(_mean((p.hm_percent, p.n_ham) for p in part), 2),
+            _number(_mean((p.sm_percent, p.n_spam) for p in part), 2),
+            _number(part[-1].one_minus_roca_percent, 4),
         )
     return table
+
+
+def _mean(parts: Iterable[tuple[float, int]]) -> float:
+    """Join percentages, each of so many messages; not a number where there is none."""
+    counted = [(percent * n, n) for percent, n in parts if n]
+    n_all = sum(n for _, n in counted)
+    return sum(weighed for weighed, _ in counted) / n_all if n_all else math.nan
 
 
 def _users_table(report: MailReport) -> Table:

@@ -83,7 +83,9 @@ def read_word_counts(path: Path, *, seed: int = 0) -> WordCounts:
                     label, words = _parse(tokens, f"{path}:{number}")
                     labels.append(label)
                     examples.append(Example((_hashed(words, seed),)))
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     if not examples:
         raise DataError(f"{path}: the file holds no message")

@@ -127,6 +127,7 @@ def test_learning_curve():
     assert curve[-1]["position"] == 1001
     assert curve[0]["error_percent"] == 100
     assert curve[-1]["error_percent"] == 0
+    assert sum(point["n_ham"] + point["n_spam"] for point in curve) == 1001
     # The area is over all messages so far, the first hundred among them.
     n_ham, n_spam = 500, 501
     right = (n_ham - 50) * (n_spam - 50)
@@ -134,6 +135,24 @@ def test_learning_curve():
     expected = 100 * (1 - (right + tied / 2) / (n_ham * n_spam))
     assert curve[-1]["one_minus_roca_percent"] == pytest.approx(expected)
     assert len(_json(_run([True, False, True], [1, 2, 3]))["learning_curve"]) == 3
+
+
+def test_the_table_of_the_learning_curve_counts_every_error():
+    is_spam = [i % 4 == 0 for i in range(1000)]
+    # One spam in ten is missed, and never within the last of the points that a row joins.
+    missed = [truth and i % 40 == 0 and i % 100 < 80 for i, truth in enumerate(is_spam)]
+    scores = [1 if truth and not miss else -1 for truth, miss in zip(is_spam, missed, strict=True)]
+    console = Console(file=io.StringIO(), width=100)
+    console.print(mail_tables(mail_report(_run(is_spam, scores)))[1])
+    rows = [
+        [float(cell.replace(",", "")) for cell in line.split("│")[1:-1]]
+        for line in console.file.getvalue().splitlines()
+        if line.startswith("│")
+    ]
+    assert [row[0] for row in rows] == [100.0 * (i + 1) for i in range(10)]
+    assert sum(row[1] for row in rows) == sum(missed)
+    assert all(row[2] == 0 for row in rows)
+    assert sum(row[3] for row in rows) == pytest.approx(sum(missed) * 100 / 25)
 
 
 def test_per_user():
