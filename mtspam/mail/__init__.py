@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""From bytes to the features of a message, and from sources to messages."""

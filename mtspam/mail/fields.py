@@ -68,7 +68,7 @@ are read word by word."""
 
 @cache
 def field_rules() -> FieldRules:
-    """Return the table in the form that :func:`mtspam.kernels.tokens.lay_headers` takes."""
+    """Return the table in the form that :func:`mtspam.kernels.headers.lay_headers` takes."""
     kinds = {fnv64(name.encode()): -1 for name in IGNORED_FIELDS.split()}
     for kind, names in KINDS.items():
         kinds |= {fnv64(name.encode()): kind for name in names.split()}

@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Figures on scores and truths: ranking, errors, probabilities."""
