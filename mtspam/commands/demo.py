@@ -60,7 +60,7 @@ def _load(console: "Console", state: Path) -> None:
 
     if not is_compiled():
         console.print(NOTICE + "\n")
-        compile_kernels()
+    compile_kernels()
     message = b"Subject: first\n\nwords"
     # Small tables are as good here and need not be written to the disk and deleted again.
     small = ModelSettings(shared_bits=8, personal_bits=8, group_bits=8, auxiliary_bits=8)

@@ -10,6 +10,7 @@ from time import time
 
 import numpy as np
 
+from mtspam.commands.group import say_error
 from mtspam.commands.progress import is_watched
 from mtspam.config import ModelSettings, Settings
 from mtspam.kernels import learning
@@ -21,6 +22,11 @@ from mtspam.types import Features, UserKey
 __all__ = ["NOTICE", "compile_kernels", "is_compiled"]
 
 NOTICE = "On the very first run the filter is compiled, once: 10 to 25 seconds."
+
+_FORGETFUL = (
+    "nothing compiled can be kept, so that each run takes some 20 seconds more:"
+    " let NUMBA_CACHE_DIR name a folder that this user, and nobody else, can write to"
+)
 
 _MESSAGE = b"""\
 Subject: =?utf-8?b?Zmlyc3Q=?=
@@ -41,11 +47,17 @@ Content-Type: text/html
 
 
 def is_compiled() -> bool:
-    """Tell whether machine code of kernels lies in the cache already."""
+    """Tell whether there is nothing to compile for later: it was done, or it would not be kept."""
     stats = getattr(learning.step_messages, "stats", None)
-    if stats is None:  # the compiler is turned off
+    if stats is None or stats.cache_path is None:  # there is no compiler, or no cache
         return True
     return any(Path(stats.cache_path).glob("learning.step_messages-*.nbi"))
+
+
+def _is_forgetful() -> bool:
+    """Tell whether machine code is lost when the process ends."""
+    stats = getattr(learning.step_messages, "stats", None)
+    return stats is not None and stats.cache_path is None
 
 
 def compile_kernels() -> None:
@@ -53,6 +65,8 @@ def compile_kernels() -> None:
 
     Whatever goes wrong in a process is no harm: what is not compiled now is when it is used.
     """
+    if _is_forgetful():
+        say_error(_FORGETFUL)
     if is_compiled() or not sys.platform.startswith("linux"):
         return
     context = multiprocessing.get_context("fork")
