@@ -39,7 +39,7 @@ K_LABELS, K_BIAS, K_DAY, K_VOICE, K_SPAM, K_MOVED = range(6)
 S_BIAS, S_BIAS_G, S_NOISE, S_HAM, S_SPAM, S_EVENTS, S_PHISHING, S_BULK = range(8)
 # Columns of what is said about a message.
 O_BLEND, O_SHARED, O_GROUP, O_PERSONAL, O_PHISHING, O_BULK, O_STARTER, O_NOISE = range(8)
-# Settings, in the order in which model/levels.py lists them.
+# Settings, in the order in which model/rates.py lists them.
 (
     R_SHARED,
     R_GROUP,
