@@ -13,6 +13,33 @@ SMALL = 24  # below it insertion is quicker than counting
 
 
 @kernel
+def _by_digit(
+    source: NDArray[np.uint32],
+    begin: int,
+    target: NDArray[np.uint32],
+    to: int,
+    n: int,
+    digit: int,
+    counts: NDArray[np.int64],
+) -> None:
+    """Move `n` hashes from one array to another, in order of one digit, else as they were."""
+    shift = np.uint32(digit) * BITS
+    low = np.uint32(DIGITS - 1)
+    counts[:] = 0
+    for j in range(begin, begin + n):
+        counts[(source[j] >> shift) & low] += 1
+    total = to
+    for c in range(DIGITS):
+        here = counts[c]
+        counts[c] = total
+        total += here
+    for j in range(begin, begin + n):
+        c = (source[j] >> shift) & low
+        target[counts[c]] = source[j]
+        counts[c] += 1
+
+
+@kernel
 def sort_views(
     values: NDArray[np.uint32], offsets: NDArray[np.int64], spare: NDArray[np.uint32]
 ) -> int:
@@ -54,22 +81,10 @@ def sort_views(
                         to -= 1
                     values[to] = value
             else:
-                for digit in range(4):
-                    shift = np.uint32(digit) * BITS
-                    counts[:] = 0
-                    for j in range(first, last):
-                        counts[(values[j] >> shift) & np.uint32(255)] += 1
-                    total = 0
-                    for c in range(DIGITS):
-                        here = counts[c]
-                        counts[c] = total
-                        total += here
-                    for j in range(first, last):
-                        c = (values[j] >> shift) & np.uint32(255)
-                        spare[counts[c]] = values[j]
-                        counts[c] += 1
-                    for j in range(n):
-                        values[first + j] = spare[j]
+                # Two digits a turn, there and back, so that the last one ends where it began.
+                for digit in range(0, 4, 2):
+                    _by_digit(values, first, spare, 0, n, digit, counts)
+                    _by_digit(spare, 0, values, first, n, digit + 1, counts)
             begin = at
             for j in range(first, last):
                 if at == begin or values[j] != values[at - 1]:
