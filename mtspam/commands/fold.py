@@ -1,15 +1,11 @@
 """`mtspam fold`: the model anew from the journal."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from mtspam.commands.exits import Exit
 from mtspam.commands.options import PLACE, Common, format_options, state_options
-
-if TYPE_CHECKING:
-    from mtspam.snapshot import JSON
 
 __all__ = ["command"]
 
@@ -101,8 +97,7 @@ def _fold_at(common: Common, at: int, output: Path, form: str | None) -> None:
     from mtspam.commands.progress import progress
     from mtspam.errors import DataError
     from mtspam.journal import Journal
-    from mtspam.snapshot import write_snapshot
-    from mtspam.spam.upkeep import fold_model
+    from mtspam.spam.upkeep import fold_model, write_model
 
     settings = common.settings()
     began = perf_counter()
@@ -111,10 +106,6 @@ def _fold_at(common: Common, at: int, output: Path, form: str | None) -> None:
         if at > journal.head():
             raise DataError(f"{path}: place {at} lies behind its head at {journal.head()}")
         kept = fold_model(journal, settings, upto=at, on_progress=advance)
-        header: dict[str, JSON] = {
-            "settings": settings.digest(),
-            "position": at,
-            "journal": journal.identity,
-        }
-    write_snapshot(output, header, kept.learner.arrays())
+        identity = journal.identity
+    write_model(output, settings, identity, kept)
     _report(kept.learner.n_events, at, perf_counter() - began, form)

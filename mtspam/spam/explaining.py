@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtspam.mail.extractor import Extractor
-from mtspam.mail.tokens import read_tokens
+from mtspam.mail.tokens import Token, read_tokens
 from mtspam.mail.views import View
 from mtspam.model import Learner, Starter, explain_one
 from mtspam.spam.records import Explanation, Judgement, Reason
@@ -40,11 +40,7 @@ def explain_message(
     learner, starter = models
     reasons: list[Reason] = []
     views: list[tuple[str, float, float, float]] = []
-    tokens = read_tokens(extractor)
-    by_view = [[token for token in tokens if token.view is view] for view in View]
-    example = Example(
-        tuple(np.array([token.feature for token in mine], np.uint32) for mine in by_view)
-    )
+    by_view, example = _tokens(extractor, public=False)
     from_starter = _starter_shares(judgement, starter, extractor)
     for view, of_view, said in zip(
         View, by_view, explain_one(learner, example, user, group), strict=True
@@ -72,18 +68,22 @@ def explain_message(
     return Explanation(judgement, tuple(reasons[:limit]), tuple(views))
 
 
+def _tokens(extractor: Extractor, *, public: bool) -> tuple[list[list[Token]], Example]:
+    """Return the tokens of each view, and their hashes in the same order."""
+    tokens = read_tokens(extractor, public=public)
+    by_view = [[token for token in tokens if token.view is view] for view in View]
+    hashes = (np.array([token.feature for token in mine], np.uint32) for mine in by_view)
+    return by_view, Example(tuple(hashes))
+
+
 def _starter_shares(
     judgement: Judgement, starter: Starter | None, extractor: Extractor
 ) -> list[NDArray[np.float64]]:
-    """Return what each token of each view says through the starter model."""
-    tokens = read_tokens(extractor, public=True)
-    by_view = [
-        np.array([token.feature for token in tokens if token.view is view], np.uint32)
-        for view in View
-    ]
-    if starter is None:
-        return [np.zeros(len(features)) for features in by_view]
-    said = [starter.contributions(view, by_view[view]) for view in View]
+    """Return what each token of each view says through the starter; one nought if it is silent."""
+    if starter is None or judgement.starter == 0.0:
+        return [np.zeros(1) for _ in View]
+    _, example = _tokens(extractor, public=True)
+    said = [starter.contributions(view, example.views[view]) for view in View]
     # The combiner leans on the starter the less, the more it has learnt; limits cut it, too.
     whole = sum(float(one.sum()) for one in said)
     share = min(max(judgement.starter / whole, 0.0), 1.0) if whole else 0.0

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from mtspam.spam.state import StateDirectory
 if TYPE_CHECKING:
     from mtspam.journal import Journal
 
-__all__ = ["KeptModel", "check_model", "fold_model", "load_model", "save_model"]
+__all__ = ["KeptModel", "check_model", "fold_model", "load_model", "save_model", "write_model"]
 
 
 @dataclass(slots=True)
@@ -145,6 +146,21 @@ def save_model(
     SnapshotError
         Where it cannot be written; the old one stays.
     """
+    try:
+        write_model(directory.snapshot, settings, journal_id, kept)
+    except SnapshotError as error:
+        raise SnapshotError(f"{error}; the journal has every label") from error
+    kept.is_saved = True
+
+
+def write_model(path: Path, settings: Settings, journal_id: str, kept: KeptModel) -> None:
+    """Write a model as a snapshot to any place, whole or not at all.
+
+    Raises
+    ------
+    SnapshotError
+        Where it cannot be written; what was there stays.
+    """
     header: dict[str, JSON] = {
         "settings": settings.digest(),
         "n_views": N_VIEWS,
@@ -152,11 +168,7 @@ def save_model(
         "journal": journal_id,
         "n_corrections": kept.n_corrections,
     }
-    try:
-        write_snapshot(directory.snapshot, header, kept.learner.arrays())
-    except SnapshotError as error:
-        raise SnapshotError(f"{error}; the journal has every label") from error
-    kept.is_saved = True
+    write_snapshot(path, header, kept.learner.arrays())
 
 
 def check_model(
