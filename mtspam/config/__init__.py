@@ -3,13 +3,28 @@
 Imported on quick paths, so nothing here needs numpy or numba.
 """
 
-from mtspam.config.sections import JournalSettings, MailSettings, ModelSettings, VerdictSettings
+from mtspam.config.sections import MailSettings, ModelSettings, VerdictSettings
+from mtspam.config.serving import (
+    ActionsSettings,
+    HttpSettings,
+    IdentitySettings,
+    LmtpSettings,
+    MilterSettings,
+    ServeSettings,
+    SpamdSettings,
+)
 from mtspam.config.settings import Settings
 
 __all__ = [
-    "JournalSettings",
+    "ActionsSettings",
+    "HttpSettings",
+    "IdentitySettings",
+    "LmtpSettings",
     "MailSettings",
+    "MilterSettings",
     "ModelSettings",
+    "ServeSettings",
     "Settings",
+    "SpamdSettings",
     "VerdictSettings",
 ]

@@ -6,7 +6,6 @@ from mtspam.config.fields import Section, setting
 from mtspam.errors import ConfigError
 
 __all__ = [
-    "JournalSettings",
     "MailSettings",
     "ModelSettings",
     "VerdictSettings",
@@ -370,31 +369,3 @@ class VerdictSettings(Section):
                 f"verdict.ham_below {self.ham_below}, spam_threshold {self.spam_threshold} "
                 f"and spam_above {self.spam_above} must not fall"
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class JournalSettings(Section):
-    """How the journal is kept on disk."""
-
-    page_bytes: int = setting(
-        16_384,
-        low=512,
-        high=65_536,
-        unit="bytes",
-        doc="Page size of a new journal, a power of two; an existing one keeps its own.",
-        reason="an event of 4,000 hashes is about 12 kB and so lies in one page, not in a chain",
-    )
-    busy_timeout_seconds: float = setting(
-        10.0,
-        low=0.0,
-        high=3_600.0,
-        unit="seconds",
-        doc="How long to wait for another writer before giving up.",
-        reason="a transaction of labels takes milliseconds; who waits this long is stuck",
-    )
-
-    def __post_init__(self) -> None:
-        """Check that the page size is one that SQLite takes."""
-        super().__post_init__()
-        if self.page_bytes.bit_count() != 1:
-            raise ConfigError(f"journal.page_bytes is {self.page_bytes}, but must be a power of 2")

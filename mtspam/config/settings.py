@@ -9,7 +9,16 @@ from typing import Any, Self, cast
 
 from mtspam.config.fields import KnownSetting, Section, Value, known_settings
 from mtspam.config.reading import Locate, build_sections, read_toml
-from mtspam.config.sections import JournalSettings, MailSettings, ModelSettings, VerdictSettings
+from mtspam.config.sections import MailSettings, ModelSettings, VerdictSettings
+from mtspam.config.serving import (
+    ActionsSettings,
+    HttpSettings,
+    IdentitySettings,
+    LmtpSettings,
+    MilterSettings,
+    ServeSettings,
+    SpamdSettings,
+)
 
 __all__ = ["Settings"]
 
@@ -28,7 +37,13 @@ class Settings:
     mail: MailSettings = field(default_factory=MailSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     verdict: VerdictSettings = field(default_factory=VerdictSettings)
-    journal: JournalSettings = field(default_factory=JournalSettings)
+    serve: ServeSettings = field(default_factory=ServeSettings)
+    identity: IdentitySettings = field(default_factory=IdentitySettings)
+    actions: ActionsSettings = field(default_factory=ActionsSettings)
+    spamd: SpamdSettings = field(default_factory=SpamdSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    milter: MilterSettings = field(default_factory=MilterSettings)
+    lmtp: LmtpSettings = field(default_factory=LmtpSettings)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:

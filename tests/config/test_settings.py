@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mtspam.config import JournalSettings, Settings, VerdictSettings
+from mtspam.config import Settings, VerdictSettings
 from mtspam.errors import ConfigError
 
 
@@ -70,12 +70,6 @@ def test_the_lines_between_verdicts_must_not_fall(lines):
 def test_the_lines_between_verdicts_may_coincide():
     one = VerdictSettings(ham_below=0.5, spam_above=0.5)
     assert one.ham_below == one.spam_threshold == one.spam_above
-
-
-def test_a_page_is_a_power_of_two():
-    assert JournalSettings(page_bytes=4_096).page_bytes == 4_096
-    with pytest.raises(ConfigError, match="is 5000, but must be a power of 2"):
-        JournalSettings(page_bytes=5_000)
 
 
 def test_settings_are_imported_without_the_heavy_libraries():

@@ -1,0 +1,246 @@
+"""The sections of the service: processes, identity, actions, and one for each protocol."""
+
+from dataclasses import dataclass
+
+from mtspam.config.fields import Section, setting
+
+__all__ = [
+    "ActionsSettings",
+    "HttpSettings",
+    "IdentitySettings",
+    "LmtpSettings",
+    "MilterSettings",
+    "ServeSettings",
+    "SpamdSettings",
+]
+
+_PLACES = (
+    "Places to listen on, separated by blanks: HOST:PORT, [IPV6]:PORT or /PATH; none if empty."
+)
+_LOOPBACK = "on loopback, so that nothing is open to the world unless it is asked for"
+_AS_PEERS = "the port that clients of the protocol look for"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeSettings(Section):
+    """The processes of `mtspam serve` and their limits."""
+
+    workers: int = setting(
+        0,
+        low=0,
+        high=256,
+        unit="processes",
+        doc="Processes that judge mail; 0: one for each core.",
+        reason="judging is all computing",
+    )
+    socket_mode: str = setting(
+        "0660",
+        doc="Mode of UNIX sockets, in octal.",
+        reason="who is in the service's group may ask it",
+    )
+    max_connections: int = setting(
+        1_000,
+        low=1,
+        high=100_000,
+        unit="connections",
+        doc="Connections that one worker holds open, over all protocols; more are turned away.",
+        reason="far above what a mail server opens; memory stays bounded",
+    )
+    idle_seconds: float = setting(
+        300.0,
+        low=1.0,
+        high=86_400.0,
+        unit="seconds",
+        doc="A connection that sends or takes nothing for so long is closed.",
+        reason="the time that SMTP gives a client",
+    )
+    grace_seconds: float = setting(
+        10.0,
+        low=0.0,
+        high=3_600.0,
+        unit="seconds",
+        doc="How long a worker that is asked to stop may finish what it has begun.",
+        reason="judging takes milliseconds; who needs longer is stuck",
+    )
+    max_queued_labels: int = setting(
+        1_000,
+        low=1,
+        high=1_000_000,
+        unit="labels",
+        doc="Labels of one worker that wait for the writer; more are refused at once.",
+        reason="some seconds of the writer's work, and about 20 MB",
+    )
+    label_seconds: float = setting(
+        10.0,
+        low=0.1,
+        high=3_600.0,
+        unit="seconds",
+        doc="How long a label may take to reach the disk before who gave it is told to try again.",
+        reason="time for a new writer to take over; mail clients wait about as long",
+    )
+    snapshot_seconds: float = setting(
+        300.0,
+        low=1.0,
+        high=86_400.0,
+        unit="seconds",
+        doc="How often the model is written out while it changes.",
+        reason="a writer that starts again has at most so much of the journal to learn again",
+    )
+    recent_bytes: int = setting(
+        67_108_864,
+        low=0,
+        high=68_719_476_736,
+        unit="bytes",
+        doc="Room that each worker has for the examples it judged lately, to learn them by id.",
+        reason="about 5,000 messages of ordinary size; the oldest make room",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentitySettings(Section):
+    """Which addresses are one user."""
+
+    alias_file: str = setting(
+        "",
+        doc="File of lines `alias: address`, as in /etc/aliases; none if empty.",
+        reason="one person is one user over every protocol",
+    )
+    tag_separators: str = setting(
+        "+",
+        doc="What follows one of these characters in a local part makes no other user.",
+        reason="the separator that all mail servers know",
+    )
+    default_domain: str = setting(
+        "",
+        doc="Domain of a name without one; if empty the name stays as it is.",
+        reason="IMAP and spamc often say `ana` for ana@example.org",
+    )
+    groups: str = setting(
+        "domain",
+        doc="What a user's group is: `domain` of the address, or `none`.",
+        reason="people of one organisation share much of their mail",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionsSettings(Section):
+    """What is done with mail, by probability of spam; a limit above 1 is never reached."""
+
+    required_points: float = setting(
+        5.0,
+        low=0.1,
+        high=1_000.0,
+        unit="points",
+        doc="Points of a message right at the limit of `add_header`, as clients are shown them.",
+        reason="the figure that users of spamd know",
+    )
+    add_header: float = setting(
+        0.8,
+        low=0.0,
+        high=2.0,
+        unit="probability",
+        doc="Mark the message as spam from here on.",
+        reason="the limit of the verdict spam",
+    )
+    rewrite_subject: float = setting(
+        2.0,
+        low=0.0,
+        high=2.0,
+        unit="probability",
+        doc="Rewrite the subject from here on.",
+        reason="off: it breaks signatures",
+    )
+    quarantine: float = setting(
+        2.0,
+        low=0.0,
+        high=2.0,
+        unit="probability",
+        doc="Quarantine from here on.",
+        reason="off: somebody has to look into a quarantine",
+    )
+    tempfail: float = setting(
+        2.0,
+        low=0.0,
+        high=2.0,
+        unit="probability",
+        doc="Refuse for now from here on.",
+        reason="off: it delays mail",
+    )
+    reject: float = setting(
+        2.0,
+        low=0.0,
+        high=2.0,
+        unit="probability",
+        doc="Refuse for good from here on.",
+        reason="off: nothing is lost before an admin has seen how well the filter does",
+    )
+    discard: float = setting(
+        2.0,
+        low=0.0,
+        high=2.0,
+        unit="probability",
+        doc="Drop without a word from here on.",
+        reason="off: nobody learns of a mistake",
+    )
+    policy_file: str = setting(
+        "",
+        doc="TOML file of limits and lists by group and by user; none if empty.",
+        reason="what one user wants is not what all want",
+    )
+    together: str = setting(
+        "agree",
+        doc="Where a protocol has one answer for all recipients: `agree`, as far as all agree; "
+        "`first`, by the first recipient; `worst`, by the one with most points.",
+        reason="nobody loses mail because of another's taste",
+    )
+    subject_prefix: str = setting(
+        "[SPAM] ", doc="Put before the subject where it is rewritten.", reason="as peers do"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpamdSettings(Section):
+    """The protocol of SpamAssassin's spamd, for spamc, Exim and Haraka."""
+
+    listen: str = setting("127.0.0.1:1783", doc=_PLACES, reason=_LOOPBACK + "; 783 needs root")
+    allow_tell: bool = setting(
+        default=True, doc="Take labels by TELL.", reason="how spamc -L and many plugins teach"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpSettings(Section):
+    """HTTP: rspamd's endpoints, our own, health and metrics."""
+
+    listen: str = setting("127.0.0.1:11333", doc=_PLACES, reason=_LOOPBACK + "; " + _AS_PEERS)
+    control: str = setting(
+        "mtspam.sock",
+        doc="UNIX socket for the commands of this program, relative to the state directory; who "
+        "may connect to it may also teach.",
+        reason="it needs no password, only the rights of a file",
+    )
+    password_hash: str = setting(
+        "",
+        doc="Hash of the password that teaching over TCP needs, as `mtspam serve --hash-password` "
+        "prints it; if empty nobody may teach over TCP.",
+        reason="whoever can teach can make mail disappear",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MilterSettings(Section):
+    """The milter protocol of Sendmail and Postfix."""
+
+    listen: str = setting("127.0.0.1:11332", doc=_PLACES, reason=_LOOPBACK + "; " + _AS_PEERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LmtpSettings(Section):
+    """The LMTP proxy before a mailbox server: every recipient gets their own verdict."""
+
+    listen: str = setting("", doc=_PLACES, reason="off until there is a next hop")
+    next_hop: str = setting(
+        "",
+        doc="Mailbox server to hand mail on to: lmtp:PLACE or smtp:PLACE.",
+        reason="nobody's by default",
+    )
