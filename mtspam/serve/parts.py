@@ -8,7 +8,7 @@ from mtspam.model import Learner, Starter
 from mtspam.serve.contract import LearnOutcome
 from mtspam.types import Example, UserKey
 
-__all__ = ["LabelSink", "ModelView", "RecentExamples", "Recalled", "Removal"]
+__all__ = ["LabelSink", "ModelView", "Recalled", "RecentExamples", "Removal"]
 
 
 class ModelView(Protocol):
