@@ -56,8 +56,6 @@ def command(
             for message_id, whose in found
         )
         if n_removed:
-            # The contrary of a label that had taught nothing new would teach much: thirty hams
-            # learnt and taken back so made spam of a third of all ham, until the next fold.
             spam_filter.fold(on_progress=advance)
     if form == "json":
         click.echo(f'{{"removed": {n_removed}}}')

@@ -1,15 +1,11 @@
-"""Labels taken back: out of the journal at once, out of the model nearly, until the next fold."""
+"""Labels taken back: out of the journal, and so out of the next fold."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mtspam.errors import DataError
-from mtspam.journal import LabelEvent, StoredEvent
-from mtspam.model import Batch, Learner
-from mtspam.model.batch import KINDS
-from mtspam.types import Features, LabelKind, UserKey
+from mtspam.journal import LabelEvent
+from mtspam.types import LabelKind, UserKey
 
 if TYPE_CHECKING:
     from mtspam.journal import Journal
@@ -21,15 +17,13 @@ _ALL = (1 << 63) - 1  # SQL's largest number: a newsletter may have more labels 
 _SOURCE = "api"
 
 
-def take_back(journal: "Journal", learner: Learner, message_id: str, user: UserKey | None) -> int:
+def take_back(journal: "Journal", message_id: str, user: UserKey | None) -> int:
     """Take back what was said about a message, and return how many labels that were.
 
     Parameters
     ----------
     journal
         Where the labels are.
-    learner
-        Learns the contrary of each.
     message_id
         The message's digest or the first digits of it, in hexadecimal.
     user
@@ -55,21 +49,7 @@ def take_back(journal: "Journal", learner: Learner, message_id: str, user: UserK
             journal.unlabel_everywhere(digest, source=_SOURCE)
         else:
             journal.unlabel(user, digest, source=_SOURCE)
-    for event in found:
-        learner.learn_many(_contrary_of(event))
     return len(found)
-
-
-def _contrary_of(event: StoredEvent) -> Batch:
-    return Batch(
-        features=Features.from_examples([event.example]),
-        users=[event.user],
-        groups=[event.group],
-        values=np.array([1 - event.value], np.int8),
-        kinds=np.array([KINDS.index(event.kind)], np.int8),
-        times=np.array([event.time]),
-        priors=np.array([event.prior]),
-    )
 
 
 class Cleared:

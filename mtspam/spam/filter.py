@@ -7,14 +7,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mtspam.config import Settings
 from mtspam.errors import DataError, JournalError
 from mtspam.fold import catch_up
 from mtspam.journal import LabelEvent
-from mtspam.model import Batch
+from mtspam.model import Batch, Scores
 from mtspam.spam.correcting import Cleared, take_back
 from mtspam.spam.explaining import explain_message
 from mtspam.spam.hashing import MailHasher, load_starter
@@ -36,7 +33,7 @@ from mtspam.spam.report import list_users, sum_up
 from mtspam.spam.state import StateDirectory
 from mtspam.spam.upkeep import KeptModel, check_model, fold_model, save_model
 from mtspam.spam.verdicts import judgement_of, judgements_of
-from mtspam.types import NOBODY, Features, Label
+from mtspam.types import NOBODY, Label
 
 if TYPE_CHECKING:
     from mtspam.journal import Journal
@@ -75,6 +72,7 @@ class SpamFilter:
         self._settings = settings
         self._journal = journal
         self._kept = kept
+        self._is_overtaken = False  # labels were taken back that the model has learnt
         self._secret = secret
         self._starter = load_starter()
         self._hasher = MailHasher(settings, secret, self._starter)
@@ -136,7 +134,7 @@ class SpamFilter:
             self._save()
 
     def _save(self) -> None:
-        if self._journal is None or self._kept.is_saved:
+        if self._journal is None or self._current().is_saved:
             return
         if self._journal.head() != self._kept.position:
             return  # an interrupt came between journal and model; who opens next puts it right
@@ -149,10 +147,8 @@ class SpamFilter:
 
     def judge(self, raw: bytes, *, user: str | None = None, group: str | None = None) -> Judgement:
         """Judge one message for a user."""
-        features, priors = self._hash([raw])
-        scores = self._kept.learner.predict_many(self._asked(features, priors, [user], [group]))
         return judgement_of(
-            scores,
+            self._score([raw], [user], [group]),
             self._settings.verdict,
             defects=self._hasher.defects(),
             digest=message_digest(raw, self._secret),
@@ -165,9 +161,7 @@ class SpamFilter:
         groups: Sequence[str | None] | None = None,
     ) -> Judgements:
         """Judge many messages, each for its user; columns in the order given."""
-        features, priors = self._hash(raws)
-        scores = self._kept.learner.predict_many(self._asked(features, priors, users, groups))
-        return judgements_of(scores, self._settings.verdict)
+        return judgements_of(self._score(raws, users, groups), self._settings.verdict)
 
     def explain(
         self, raw: bytes, *, user: str | None = None, group: str | None = None, limit: int = 15
@@ -175,28 +169,25 @@ class SpamFilter:
         """Judge one message and say why: the features that count most, level by level."""
         return explain_message(
             self.judge(raw, user=user, group=group),
-            (self._kept.learner, self._starter),
+            (self._current().learner, self._starter),
             self._hasher.extractor,
             (user_key(user, self._secret), group_key(group, self._secret)),
             limit=limit,
         )
 
-    def _hash(self, raws: Sequence[bytes]) -> tuple[Features, NDArray[np.float64]]:
-        # A starter that is not heard any more need not be asked: a tenth of the time.
-        return self._hasher.hash(raws, with_starter=self._kept.learner.starter_share > 0.0)
-
-    def _asked(
+    def _score(
         self,
-        features: Features,
-        priors: NDArray[np.float64],
+        raws: Sequence[bytes],
         users: Sequence[str | None] | None,
         groups: Sequence[str | None] | None,
-    ) -> Batch:
-        return Batch(
-            features=features,
-            users=None if users is None else [user_key(name, self._secret) for name in users],
-            groups=None if groups is None else [group_key(name, self._secret) for name in groups],
-            priors=priors,
+    ) -> Scores:
+        learner, secret = self._current().learner, self._secret
+        # A starter that is not heard any more need not be asked: a tenth of the time.
+        features, priors = self._hasher.hash(raws, with_starter=learner.starter_share > 0.0)
+        user_keys = None if users is None else [user_key(name, secret) for name in users]
+        group_keys = None if groups is None else [group_key(name, secret) for name in groups]
+        return learner.predict_many(
+            Batch(features=features, users=user_keys, groups=group_keys, priors=priors)
         )
 
     # Learning.
@@ -260,7 +251,10 @@ class SpamFilter:
     def unlearn(
         self, message: bytes | str, *, user: str | None = None, everyone: bool = False
     ) -> int:
-        """Take back what was said about a message: at once nearly, after the next fold exactly.
+        """Take back what was said about a message, as if it had never been said.
+
+        The model is folded anew before it is next asked, or when the filter is closed: once,
+        however many labels were taken back.
 
         Parameters
         ----------
@@ -283,12 +277,12 @@ class SpamFilter:
         JournalError
             Where the journal cannot be written to.
         """
-        journal = self._writable()
+        journal = self._open_journal()
         if isinstance(message, bytes):
             message = message_digest(message, self._secret).hex()
         whose = None if everyone else user_key(user, self._secret)
-        n_labels = take_back(journal, self._kept.learner, message, whose)
-        self._follow(journal, is_corrected=n_labels > 0)
+        n_labels = take_back(journal, message, whose)
+        self._is_overtaken |= n_labels > 0
         return n_labels
 
     def forget(self, user: str) -> int:
@@ -340,6 +334,7 @@ class SpamFilter:
         journal = self._open_journal()
         began = time.perf_counter()
         self._kept = fold_model(journal, self._settings, on_progress=on_progress)
+        self._is_overtaken = False
         seconds = time.perf_counter() - began
         return FoldReport(self._kept.learner.n_events, self._kept.position, seconds)
 
@@ -366,7 +361,7 @@ class SpamFilter:
         JournalError
             Where the journal cannot be read.
         """
-        return list_users(self._directory, self._kept.learner)
+        return list_users(self._directory, self._current().learner)
 
     def user_key(self, name: str) -> str:
         """Return the key under which a user is listed, in hexadecimal."""
@@ -381,7 +376,7 @@ class SpamFilter:
             Where the journal cannot be read.
         """
         return sum_up(
-            self._directory, self._settings, self._kept, has_starter=self._starter is not None
+            self._directory, self._settings, self._current(), has_starter=self._starter is not None
         )
 
     def _open_journal(self) -> "Journal":
@@ -392,6 +387,14 @@ class SpamFilter:
     def _writable(self) -> "Journal":
         """Return the journal, with the model at its head."""
         journal = self._open_journal()
-        if journal.head() != self._kept.position:  # an interrupt came between the two
-            self._kept = fold_model(journal, self._settings)
+        if journal.head() != self._kept.position:  # or an interrupt came between the two
+            self._is_overtaken = True
+        self._current()
         return journal
+
+    def _current(self) -> KeptModel:
+        """Return the model, folded anew where labels were taken back."""
+        if self._is_overtaken and self._journal is not None:
+            self._kept = fold_model(self._journal, self._settings)
+            self._is_overtaken = False
+        return self._kept

@@ -30,25 +30,38 @@ def test_by_message(open_state, taught, change):
         assert spam_filter.unlearn(change(mail(PILLS, 4))) == 1
 
 
-def test_at_once_nearly_and_after_a_fold_exactly(open_state, taught, is_exact):
+def test_as_if_it_had_never_been_said(open_state, taught, is_exact):
     raw = mail(PILLS, 4)
-    with open_state() as spam_filter:
-        before = spam_filter.judge(raw).score
-        spam_filter.unlearn(raw)
-        assert spam_filter.judge(raw).score < before
-        assert not spam_filter.status().is_exact
-        assert spam_filter.status().is_current
-    assert not is_exact(taught)
-    with open_state(read_only=True) as spam_filter:
-        assert not spam_filter.status().is_exact
-        assert not spam_filter.check().is_equal
-    with open_state() as spam_filter:
-        spam_filter.fold()
-        assert spam_filter.status().is_exact
-    assert is_exact(taught)
     with open_state("never") as spam_filter:
         spam_filter.learn_many(one for one in basics() if one.raw != raw)
+        expected = spam_filter.judge(raw).score
+    with open_state() as spam_filter:
+        assert spam_filter.judge(raw).score > expected
+        spam_filter.unlearn(raw)
+        assert spam_filter.judge(raw).score == expected
+        assert spam_filter.status().is_exact
+        assert spam_filter.status().is_current
+    assert is_exact(taught)
     assert contents(taught)[1] == contents(taught.with_name("never"))[1]
+
+
+def test_a_label_that_taught_nothing_does_no_harm(open_state, state, is_exact):
+    """To learn the contrary of a label that was known before would teach much that is wrong."""
+    with open_state() as spam_filter:
+        spam_filter.learn_many(basics())
+        known = [said(mail(LUNCH, n), Label.HAM, user="ana") for n in range(12)]
+        before = [spam_filter.judge(mail(LUNCH, n)).score for n in range(20, 30)]
+        spam_filter.learn_many(known)
+        for one in known:
+            assert spam_filter.unlearn(one.raw, user="ana") == 1
+        assert [spam_filter.judge(mail(LUNCH, n)).score for n in range(20, 30)] == before
+    assert is_exact(state)
+
+
+def test_folded_when_it_is_closed(open_state, taught, is_exact):
+    with open_state() as spam_filter:
+        spam_filter.unlearn(mail(PILLS, 4))
+    assert is_exact(taught)
 
 
 def test_nothing_to_take_back(open_state, taught):
@@ -153,6 +166,5 @@ def test_taken_back_and_said_again(open_state, taught, is_exact):
         spam_filter.unlearn(mail(PILLS, 1))
         assert spam_filter.learn(mail(PILLS, 1), Label.SPAM).n_new == 1
         assert labels_of(spam_filter) == {"ham": 12, "spam": 12}
-        assert not spam_filter.status().is_exact
-        spam_filter.fold()
+        assert spam_filter.status().is_exact
     assert is_exact(taught)

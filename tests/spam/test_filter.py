@@ -293,10 +293,9 @@ def test_an_interrupt_is_made_good_by_the_next_label(open_state, state, monkeypa
 
 
 def test_an_interrupt_while_unlearning(open_state, taught, monkeypatch, is_exact):
-    with open_state() as spam_filter:
-        Interrupted(monkeypatch, after=1)
-        with pytest.raises(KeyboardInterrupt):
-            spam_filter.unlearn(mail(PILLS, 1))
+    Interrupted(monkeypatch, after=1)
+    with pytest.raises(KeyboardInterrupt), open_state() as spam_filter:
+        spam_filter.unlearn(mail(PILLS, 1))
     with open_state() as spam_filter:
         assert spam_filter.status().labels["spam"] == 11
         assert spam_filter.status().is_exact

@@ -74,7 +74,7 @@ def test_status(open_state, state, small):
         assert found.labels == {"spam": 1, "phishing": 1, "bulk": 1}
         assert (found.n_events, found.n_users, found.head) == (7, 1, 7)
         assert found.is_current
-        assert not found.is_exact
+        assert found.is_exact
     with open_state(read_only=True) as reader:
         on_disk = sum(path.stat().st_blocks * 512 for path in state.iterdir())
         # Looking into the journal makes files for the time being.
