@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["needed_tool", "unpacked"]
+__all__ = ["library_path", "needed_tool", "unpacked"]
 
 DOWNLOAD_SECONDS = 240
 
@@ -44,6 +44,12 @@ def unpacked(*names):
                 _unpack(_with_dependencies(names), Path(scratch))
                 (Path(scratch) / "root").rename(folder)
     return folder
+
+
+def library_path(folder):
+    """Return what LD_LIBRARY_PATH must be for programs of an unpacked folder."""
+    folders = {path.parent for path in folder.glob("**/lib*.so.*")}
+    return ":".join(sorted(map(str, folders)))
 
 
 def _store():
