@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mtspam.config.fields import Section, setting
+from mtspam.errors import ConfigError
 
 __all__ = [
     "ActionsSettings",
@@ -225,6 +226,44 @@ class HttpSettings(Section):
         "prints it; if empty nobody may teach over TCP.",
         reason="whoever can teach can make mail disappear",
     )
+    max_failures: int = setting(
+        10,
+        low=1,
+        high=1_000_000,
+        unit="attempts",
+        doc="Wrong passwords from one address within a minute; it is then turned away for the "
+        "rest of it.",
+        reason="a person mistypes a few times, a machine that guesses does not stop",
+    )
+    buffer_bytes: int = setting(
+        536_870_912,
+        low=1_000_000,
+        high=1_099_511_627_776,
+        unit="bytes",
+        doc="Room of one worker for messages that are still arriving over HTTP; what finds none "
+        "is turned away.",
+        reason="ten of the largest messages allowed, or thousands of ordinary ones",
+    )
+    on_failure: str = setting(
+        "error",
+        doc="Answer to a scan where the service cannot judge: `error`, status 503, and the mail "
+        "server does what it is set to; `pass`, no action.",
+        reason="only the mail server knows whether mail may wait",
+    )
+
+    def __post_init__(self) -> None:
+        """Check the words that have no range.
+
+        Raises
+        ------
+        ConfigError
+            Where one is not allowed.
+        """
+        super().__post_init__()
+        if self.on_failure not in ("error", "pass"):
+            raise ConfigError(
+                f"http.on_failure is {self.on_failure!r}, but must be 'error' or 'pass'"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
