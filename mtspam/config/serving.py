@@ -207,6 +207,48 @@ class SpamdSettings(Section):
     allow_tell: bool = setting(
         default=True, doc="Take labels by TELL.", reason="how spamc -L and many plugins teach"
     )
+    tell_for_everyone: bool = setting(
+        default=False,
+        doc="Take labels without a `User:` as the administrator's, which count for everybody.",
+        reason="the protocol has no password, and only users' voices are bounded",
+    )
+    on_failure: str = setting(
+        "error",
+        doc="Answer where no verdict can be given or the message is too long: `error`, a line that "
+        "says so, or `pass`, ham with 0 points. Labels always get an error.",
+        reason="spamc then passes mail on unchanged, and Exim lets the admin decide",
+    )
+    report_reasons: int = setting(
+        5,
+        low=0,
+        high=50,
+        unit="reasons",
+        doc="How many of the strongest features a report lists; 0: none, which is quicker.",
+        reason="enough to understand a verdict, short enough for a header",
+    )
+    buffer_bytes: int = setting(
+        536_870_912,
+        low=1_000_000,
+        high=1_099_511_627_776,
+        unit="bytes",
+        doc="Room of one worker for messages that are still arriving over this protocol; what "
+        "finds none is turned away.",
+        reason="ten of the largest messages allowed, or thousands of ordinary ones",
+    )
+
+    def __post_init__(self) -> None:
+        """Check the word that has no range.
+
+        Raises
+        ------
+        ConfigError
+            Where it is not allowed.
+        """
+        super().__post_init__()
+        if self.on_failure not in ("error", "pass"):
+            raise ConfigError(
+                f"spamd.on_failure is {self.on_failure!r}, but must be 'error' or 'pass'"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
