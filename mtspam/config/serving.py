@@ -325,3 +325,57 @@ class LmtpSettings(Section):
         doc="Mailbox server to hand mail on to: lmtp:PLACE or smtp:PLACE.",
         reason="nobody's by default",
     )
+    on_failure: str = setting(
+        "tempfail",
+        doc="What becomes of a message that cannot be judged: `tempfail`, the mail server keeps "
+        "it and tries again; `pass`, it is delivered without a verdict.",
+        reason="the mail server's queue holds it for days; nothing slips through meanwhile",
+    )
+    max_recipients: int = setting(
+        1_000,
+        low=1,
+        high=100_000,
+        unit="recipients",
+        doc="Recipients of one message; the mail server is asked to give the rest again.",
+        reason="Postfix gives 50 at once",
+    )
+    max_message_bytes: int = setting(
+        104_857_600,
+        low=65_536,
+        high=2_000_000_000,
+        unit="bytes",
+        doc="A message larger than this is refused for good.",
+        reason="twice what mail servers take, so that theirs is the limit which counts",
+    )
+    max_held_bytes: int = setting(
+        268_435_456,
+        low=1_048_576,
+        high=68_719_476_736,
+        unit="bytes",
+        doc="Bytes of messages that one worker holds while they come in; more are put off.",
+        reason="memory stays bounded however many send at once",
+    )
+    connect_seconds: float = setting(
+        10.0,
+        low=0.1,
+        high=300.0,
+        unit="seconds",
+        doc="How long the next hop may take to let us in.",
+        reason="it is close by; the mail server is better off with its queue",
+    )
+    command_seconds: float = setting(
+        60.0,
+        low=0.1,
+        high=3_600.0,
+        unit="seconds",
+        doc="How long the next hop may take to answer a command.",
+        reason="time to look up a user; Postfix waits for 300 seconds",
+    )
+    delivery_seconds: float = setting(
+        300.0,
+        low=0.1,
+        high=3_600.0,
+        unit="seconds",
+        doc="How long the next hop may take to store a message for one recipient.",
+        reason="half of what Postfix gives us, so that we answer before it hangs up",
+    )
