@@ -1,0 +1,224 @@
+"""The client of the mailbox server, over LMTP or SMTP: one connection, one message at a time."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Self
+
+from mtspam.errors import ConfigError, MtspamError, ProtocolError
+from mtspam.serve.lmtp.codec import MAX_LINE_BYTES, Reply, ReplyReader, stuffed
+from mtspam.serve.lmtp.session import Path
+
+__all__ = ["Connection", "LostError", "NextHop", "Patience"]
+
+_GONE = 421
+
+
+class LostError(MtspamError):
+    """The next hop is away, gave up, took too long, or speaks something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the next hop may take to let us in, for a command, and to store a message."""
+
+    connect_seconds: float
+    command_seconds: float
+    delivery_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class NextHop:
+    """Where mail is handed on to.
+
+    Parameters
+    ----------
+    is_lmtp
+        Whether it answers for each recipient; SMTP answers once for all.
+    host, port
+        Its place on the network.
+    path
+        Its UNIX socket, where `host` is empty.
+    """
+
+    is_lmtp: bool
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``lmtp:PLACE`` or ``smtp:PLACE``, PLACE being HOST:PORT, [IPV6]:PORT or /PATH.
+
+        Raises
+        ------
+        ConfigError
+            If it is not of this form.
+
+        Examples
+        --------
+        >>> NextHop.parse("lmtp:[::1]:24")
+        NextHop(is_lmtp=True, host='::1', port=24, path='')
+        """
+        found = re.fullmatch(
+            r"(lmtp|smtp):(?:(/.+)|\[([0-9A-Fa-f:.]+)\]:([0-9]{1,5})|([^\s:/\[\]]+):([0-9]{1,5}))",
+            text.strip(),
+            re.ASCII,
+        )
+        port = int(found[4] or found[6] or 0) if found else 0
+        if found is None or port >= 1 << 16 or not (port or found[2]):
+            raise ConfigError(
+                f"lmtp.next_hop is {text!r}, but must be lmtp:PLACE or smtp:PLACE, where PLACE is "
+                "HOST:PORT, [IPV6]:PORT or /PATH"
+            )
+        host = found[3] or found[5] or ""
+        return cls(found[1] == "lmtp", host, port, found[2] or "")
+
+
+@dataclass(slots=True)
+class Connection:
+    """A connection to the next hop that has said hello; made by `open`.
+
+    Every method raises `LostError` if the next hop breaks off or takes too long; the connection
+    is closed then, and good for nothing any more.
+
+    Parameters
+    ----------
+    extensions
+        What it offers, in capitals.
+    is_used
+        Whether it has carried anything, so that the next hop may have grown tired of it.
+    """
+
+    hop: NextHop
+    patience: Patience
+    extensions: frozenset[str]
+    _reader: asyncio.StreamReader
+    _writer: asyncio.StreamWriter
+    is_used: bool = False
+    is_open: bool = True
+    _replies: ReplyReader = field(default_factory=ReplyReader)
+
+    @classmethod
+    async def open(cls, hop: NextHop, patience: Patience, hostname: str) -> Self:
+        """Connect and say hello."""
+        try:
+            async with asyncio.timeout(patience.connect_seconds):
+                if hop.host:
+                    streams = await asyncio.open_connection(
+                        hop.host, hop.port, limit=MAX_LINE_BYTES
+                    )
+                else:
+                    streams = await asyncio.open_unix_connection(hop.path, limit=MAX_LINE_BYTES)
+        except (OSError, ValueError) as error:  # a path may be too long for a socket's name
+            raise LostError(f"the next hop cannot be reached: {error or 'in time'}") from error
+        connection = cls(hop, patience, frozenset(), *streams)
+        greeting = await connection._reply(patience.connect_seconds)
+        hello = "LHLO" if hop.is_lmtp else "EHLO"
+        reply = greeting
+        if greeting.is_positive:
+            reply = await connection.ask(f"{hello} {hostname}")
+        if not reply.is_positive:
+            connection.drop()
+            raise LostError(f"the next hop does not let us in: {reply}")
+        words = (line.split(" ")[0].upper() for line in reply.lines[1:])
+        connection.extensions = frozenset(word for word in words if word)
+        connection.is_used = False
+        return connection
+
+    async def ask(self, command: str) -> Reply:
+        """Give one command, and return what is said to it."""
+        self.is_used = True
+        self._send(command.encode("utf-8", "surrogateescape") + b"\r\n")
+        return await self._reply(self.patience.command_seconds)
+
+    async def mail(self, sender: Path) -> Reply:
+        """Begin a message."""
+        # The size is left out: it was that of the message without the fields that we add.
+        texts = [text for name, text in sender.parameters.items() if name != "SIZE"]
+        return await self.ask(" ".join([f"MAIL FROM:<{sender.address}>", *texts]))
+
+    async def rcpt(self, recipient: Path) -> Reply:
+        """Name a recipient."""
+        texts = recipient.parameters.values()
+        return await self.ask(" ".join([f"RCPT TO:<{recipient.address}>", *texts]))
+
+    async def reset(self) -> None:
+        """Drop what was begun."""
+        reply = await self.ask("RSET")
+        if not reply.is_positive:
+            self._lose(f"RSET was refused: {reply}")
+
+    async def data(self, raw: bytes, n_recipients: int) -> AsyncIterator[Reply]:
+        """Give the message; yield a reply for each recipient accepted, each as soon as it comes.
+
+        Parameters
+        ----------
+        raw
+            Lines end with CRLF.
+        n_recipients
+            How many were accepted.
+        """
+        reply = await self.ask("DATA")
+        if reply.code != 354:  # noqa: PLR2004 - the one reply that lets a message follow
+            if reply.is_positive:
+                self._lose(f"DATA was answered with {reply}")
+            for _ in range(n_recipients):
+                yield reply
+            return
+        self._send(stuffed(raw))
+        await self._drain()
+        for at in range(n_recipients):
+            if self.hop.is_lmtp or at == 0:
+                reply = await self._reply(self.patience.delivery_seconds)
+            yield reply
+
+    async def quit(self) -> None:
+        """Take leave, without waiting for an answer."""
+        if self.is_open:
+            self._send(b"QUIT\r\n")
+            self.drop()
+
+    def drop(self) -> None:
+        """Close the connection."""
+        self.is_open = False
+        self._writer.close()
+
+    def _lose(self, text: str) -> None:
+        self.drop()
+        raise LostError(f"the next hop broke off: {text}")
+
+    def _send(self, data: bytes) -> None:
+        if not self.is_open:
+            raise LostError("the next hop broke off before")
+        self._writer.write(data)
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(self.patience.delivery_seconds):
+                await self._writer.drain()
+        except OSError as error:
+            self.drop()
+            raise LostError(f"the next hop broke off: {error or 'too slow'}") from error
+
+    async def _reply(self, seconds: float) -> Reply:
+        try:
+            async with asyncio.timeout(seconds):
+                reply = None
+                while reply is None:
+                    line = await self._reader.readuntil(b"\n")
+                    reply = self._replies.take(line)
+        except asyncio.IncompleteReadError as error:
+            self.drop()
+            raise LostError("the next hop broke off") from error
+        except (OSError, asyncio.LimitOverrunError, ProtocolError) as error:
+            self.drop()
+            raise LostError(f"the next hop broke off: {error or 'too slow'}") from error
+        except asyncio.CancelledError:
+            # Half a reply was read: whatever comes next would be taken for another's.
+            self.drop()
+            raise
+        if reply.code == _GONE:
+            self._lose(str(reply))
+        return reply
