@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mtspam.ahead import ahead
 from mtspam.config import ModelSettings
 from mtspam.journal import EventBatch, unpack_many
 from mtspam.model import Batch, Learner
@@ -94,7 +95,7 @@ def catch_up(learner: Learner, journal: "Journal", position: int) -> None:
 def _batches(
     journal: "Journal", after: int, upto: int | None, on_progress: Callable[[int], None] | None
 ) -> Iterator[Batch]:
-    for events in journal.live(after=after, upto=upto):
-        yield batch_of(events)
+    for batch in ahead(map(batch_of, journal.live(after=after, upto=upto))):
+        yield batch
         if on_progress is not None:
-            on_progress(len(events))
+            on_progress(len(batch))

@@ -25,6 +25,19 @@ APPLICATION_ID = 0x6D747370
 LIVE = "event = 'label' AND superseded_by IS NULL"
 """Said in the same words by the partial index and by the queries, or SQLite would not use it."""
 
+
+class _Bytes(sa.LargeBinary):
+    """Bytes that the driver takes and gives as they are: a twentieth of the time of learning."""
+
+    cache_ok = True
+
+    def bind_processor(self, dialect: sa.Dialect) -> None:
+        """Wrap nothing on the way in."""
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> None:
+        """Copy nothing on the way out."""
+
+
 _metadata = sa.MetaData()
 
 meta = sa.Table(
@@ -40,12 +53,12 @@ events = sa.Table(
     sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
     sa.Column("event", sa.Text, nullable=False),
     sa.Column("time", sa.BigInteger, nullable=False),
-    sa.Column("user", sa.LargeBinary, nullable=False),
-    sa.Column("group", sa.LargeBinary, nullable=False),
+    sa.Column("user", _Bytes, nullable=False),
+    sa.Column("group", _Bytes, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("value", sa.BigInteger, nullable=False),
     sa.Column("weight", sa.Double, nullable=False),
-    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("digest", _Bytes, nullable=False),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("prior", sa.Double, nullable=False),
     sa.Column("row_check", sa.BigInteger, nullable=False),
@@ -57,7 +70,7 @@ examples = sa.Table(
     "examples",
     _metadata,
     sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
-    sa.Column("packed", sa.LargeBinary, nullable=False),
+    sa.Column("packed", _Bytes, nullable=False),
 )
 
 sa.Index(

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from mtspam.ahead import ahead
 from mtspam.config import Settings
 from mtspam.errors import DataError, JournalError
 from mtspam.fold import catch_up
@@ -72,7 +73,7 @@ class SpamFilter:
         self._settings = settings
         self._journal = journal
         self._kept = kept
-        self._is_overtaken = False  # labels were taken back that the model has learnt
+        self._is_overtaken = False  # the journal no longer holds what the model has learnt
         self._secret = secret
         self._starter = load_starter()
         self._hasher = MailHasher(settings, secret, self._starter)
@@ -217,7 +218,7 @@ class SpamFilter:
         Parameters
         ----------
         messages
-            In any order; their times count for the bound on a voice.
+            In any order; read in a thread. Their times count for the bound on a voice.
         on_progress
             Called with the number of messages just read.
 
@@ -231,16 +232,17 @@ class SpamFilter:
         journal = self._writable()
         ids: list[str] = []
         cleared = Cleared()
+        source = iter(messages)
+        chunks = iter(lambda: list(islice(source, CHUNK)), [])
+        labelled = (label_events(chunk, self._hasher, self._secret) for chunk in chunks)
 
         def batches() -> Iterator[list[LabelEvent]]:
-            source = iter(messages)
-            while chunk := list(islice(source, CHUNK)):
-                events, chunk_ids = label_events(chunk, self._hasher, self._secret)
+            for events, chunk_ids in ahead(labelled):
                 ids.extend(chunk_ids)
                 cleared.note(events)
                 yield events
                 if on_progress is not None:
-                    on_progress(len(chunk))
+                    on_progress(len(chunk_ids))
 
         done = journal.append_all(batches())
         if done.n_changed:
@@ -268,7 +270,7 @@ class SpamFilter:
         Returns
         -------
         int
-            Labels taken back; 0 where there was none.
+            Labels taken back.
 
         Raises
         ------
@@ -386,11 +388,9 @@ class SpamFilter:
 
     def _writable(self) -> "Journal":
         """Return the journal, with the model at its head."""
-        journal = self._open_journal()
-        if journal.head() != self._kept.position:  # or an interrupt came between the two
-            self._is_overtaken = True
+        self._is_overtaken |= self._open_journal().head() != self._kept.position
         self._current()
-        return journal
+        return self._open_journal()
 
     def _current(self) -> KeptModel:
         """Return the model, folded anew where labels were taken back."""
