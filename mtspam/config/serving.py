@@ -103,7 +103,7 @@ class IdentitySettings(Section):
 
     alias_file: str = setting(
         "",
-        doc="File of lines `alias: address`, as in /etc/aliases; none if empty.",
+        doc="File of lines `alias: address`, one address each; none if empty.",
         reason="one person is one user over every protocol",
     )
     tag_separators: str = setting(
@@ -120,6 +120,12 @@ class IdentitySettings(Section):
         "domain",
         doc="What a user's group is: `domain` of the address, or `none`.",
         reason="people of one organisation share much of their mail",
+    )
+    trusted_authserv: str = setting(
+        "",
+        doc="Names (authserv-id) of the servers whose Authentication-Results are believed, "
+        "separated by blanks; they must remove fields in their name from mail that comes in.",
+        reason="nobody's by default: without proof of the sender no allow list counts",
     )
 
 
@@ -313,6 +319,61 @@ class MilterSettings(Section):
     """The milter protocol of Sendmail and Postfix."""
 
     listen: str = setting("127.0.0.1:11332", doc=_PLACES, reason=_LOOPBACK + "; " + _AS_PEERS)
+    on_failure: str = setting(
+        "tempfail",
+        doc="Answer about a message on which the service cannot rule: `tempfail`, `accept` as it "
+        "is, or `reject`.",
+        reason="mail waits with who sends it and is judged later; nothing is lost",
+    )
+    wait_seconds: float = setting(
+        20.0,
+        low=0.0,
+        high=280.0,
+        unit="seconds",
+        doc="How long a message waits for a service that cannot rule at the moment.",
+        reason="longer than a restart takes; Postfix gives a filter 300 seconds",
+    )
+    progress_seconds: float = setting(
+        5.0,
+        low=0.1,
+        high=200.0,
+        unit="seconds",
+        doc="How often the mail server is told that a message is still worked on.",
+        reason="many times within what mail servers wait",
+    )
+    idle_seconds: float = setting(
+        7_210.0,
+        low=1.0,
+        high=86_400.0,
+        unit="seconds",
+        doc="A connection over which nothing comes for so long is closed.",
+        reason="what libmilter waits: a mail server keeps the connection while its own client "
+        "is slow",
+    )
+    buffer_bytes: int = setting(
+        536_870_912,
+        low=1_000_000,
+        high=1_099_511_627_776,
+        unit="bytes",
+        doc="Room of one worker for messages that are still arriving over milter; one that finds "
+        "none is answered by `on_failure`.",
+        reason="ten of the largest messages allowed, or thousands of ordinary ones",
+    )
+
+    def __post_init__(self) -> None:
+        """Check the words that have no range.
+
+        Raises
+        ------
+        ConfigError
+            Where one is not allowed.
+        """
+        super().__post_init__()
+        if self.on_failure not in ("tempfail", "accept", "reject"):
+            raise ConfigError(
+                f"milter.on_failure is {self.on_failure!r}, but must be 'tempfail', 'accept' or "
+                "'reject'"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
