@@ -171,8 +171,8 @@ class Service(Protocol):
         """
         ...
 
-    def explain(self, raw: bytes, recipient: str | None) -> Explanation:
-        """Say why, feature by feature."""
+    def explain(self, raw: bytes, recipient: str | None, *, limit: int = 15) -> Explanation:
+        """Say why, feature by feature: the `limit` features that count most."""
         ...
 
     async def learn(self, raw: bytes, label: Label, *, user: str | None, source: str) -> Learnt:

@@ -9,14 +9,15 @@ from mtspam.spam.keys import group_key, message_digest, user_key
 from mtspam.spam.records import LabelledMessage
 from mtspam.types import Label, LabelKind
 
-__all__ = ["label_events"]
+__all__ = ["ANSWERS", "label_events"]
 
-_ANSWERS: dict[Label, tuple[tuple[LabelKind, int], ...]] = {
+ANSWERS: dict[Label, tuple[tuple[LabelKind, int], ...]] = {
     Label.HAM: ((LabelKind.SPAM, 0),),
     Label.SPAM: ((LabelKind.SPAM, 1),),
     Label.PHISHING: ((LabelKind.SPAM, 1), (LabelKind.PHISHING, 1)),
     Label.BULK: ((LabelKind.BULK, 1),),
 }
+"""Which questions a label answers, and how."""
 
 
 def label_events(
@@ -52,6 +53,6 @@ def label_events(
                 example=example,
                 prior=prior,
             )
-            for kind, value in _ANSWERS[message.label]
+            for kind, value in ANSWERS[message.label]
         ]
     return events, ids

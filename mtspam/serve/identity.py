@@ -1,0 +1,120 @@
+"""Which addresses are one user, and which group a user belongs to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtspam.config import IdentitySettings
+from mtspam.errors import ConfigError
+from mtspam.spam.keys import canonical_address
+
+__all__ = ["NOBODY_IN_PARTICULAR", "Identity", "Person"]
+
+_MAX_CHAIN = 16
+_MAX_ADDRESS_CHARACTERS = 320  # 64 and 255 with the sign between them
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One user under the one name by which they are known; empty for nobody and for no group."""
+
+    user: str
+    group: str
+
+
+NOBODY_IN_PARTICULAR = Person("", "")
+
+
+class Identity:
+    """Brings every address of a person to one name.
+
+    Parameters
+    ----------
+    settings
+        The rules.
+
+    Raises
+    ------
+    ConfigError
+        Where the alias file cannot be read, a line of it is wrong, or aliases go round in a
+        circle.
+
+    Examples
+    --------
+    >>> identity = Identity(IdentitySettings(default_domain="example.org"))
+    >>> identity.person("<Ana+lists@Example.ORG>"), identity.person("ana").user
+    (Person(user='ana@example.org', group='example.org'), 'ana@example.org')
+    """
+
+    def __init__(self, settings: IdentitySettings) -> None:
+        self._settings = settings
+        if settings.groups not in {"domain", "none"}:
+            raise ConfigError(
+                f"identity.groups is {settings.groups!r}, but must be 'domain' or 'none'"
+            )
+        self._aliases: dict[str, str] = {}
+        if settings.alias_file:
+            self._aliases = self._read_aliases(Path(settings.alias_file))
+
+    def person(self, address: str | None) -> Person:
+        """Return whom an address stands for; nobody where it is None or empty."""
+        user = self.canonical(address)
+        if not user:
+            return NOBODY_IN_PARTICULAR
+        domain = user.rpartition("@")[2] if "@" in user else ""
+        return Person(user, domain if self._settings.groups == "domain" else "")
+
+    def canonical(self, address: str | None) -> str:
+        """Return the one name of an address, aliases followed; empty for None and for nothing."""
+        name = self._plain(address or "")
+        return self._aliases.get(name, name)
+
+    @staticmethod
+    def group(name: str) -> str:
+        """Return the one name of a group given by its domain."""
+        return canonical_address("@" + name.strip()).removeprefix("@")
+
+    def _plain(self, address: str) -> str:
+        """Return an address in its canonical form, without following aliases."""
+        address = address.strip()
+        if address.startswith("<") and address.endswith(">"):
+            address = address[1:-1]
+        address = address[:_MAX_ADDRESS_CHARACTERS]
+        if address and "@" not in address and self._settings.default_domain:
+            address = f"{address}@{self._settings.default_domain}"
+        return canonical_address(address, self._settings.tag_separators)
+
+    def _read_aliases(self, path: Path) -> dict[str, str]:
+        """Read the alias file and follow every chain to its end."""
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise ConfigError(f"identity.alias_file {path}: {error.strerror or error}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"identity.alias_file {path}: not UTF-8") from error
+        direct: dict[str, str] = {}
+        places: dict[str, int] = {}
+        for number, line in enumerate(lines, 1):
+            text = line.partition("#")[0].strip()
+            if not text:
+                continue
+            alias, colon, target = (part.strip() for part in text.partition(":"))
+            if not (alias and colon and target) or any(sign in target for sign in ',|"/: '):
+                raise ConfigError(
+                    f"{path}:{number}: {text!r} is no line `alias: address` with one address"
+                )
+            name = self._plain(alias)
+            direct[name] = self._plain(target)
+            places[name] = number
+        return {name: _end_of(name, direct, f"{path}:{places[name]}") for name in direct}
+
+
+def _end_of(name: str, direct: dict[str, str], place: str) -> str:
+    """Follow a chain of aliases to its end."""
+    for _ in range(_MAX_CHAIN):
+        target = direct[name]
+        if target == name or target not in direct:
+            return target
+        name = target
+    raise ConfigError(
+        f"{place}: aliases go round in a circle, or more than {_MAX_CHAIN} follow each other"
+    )

@@ -1,0 +1,326 @@
+"""The service as every face asks it: judge, explain, learn, unlearn. No sockets, no files."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mtspam.config import Settings
+from mtspam.journal import LabelEvent
+from mtspam.mail.views import View
+from mtspam.model import Batch, Learner, Scores
+from mtspam.serve.authentication import Sender, sender_of
+from mtspam.serve.contract import Action, Envelope, LearnOutcome, Learnt, Ruling
+from mtspam.serve.counters import Counters
+from mtspam.serve.fields import message_id_in
+from mtspam.serve.identity import Identity, Person
+from mtspam.serve.parts import LabelSink, ModelView, Recalled, RecentExamples, Removal
+from mtspam.serve.points import Case, ruling_of
+from mtspam.serve.policy import Policy, severity
+from mtspam.spam.explaining import explain_message
+from mtspam.spam.hashing import MailHasher
+from mtspam.spam.keys import canonical_user_key, group_key, message_digest
+from mtspam.spam.labelling import ANSWERS
+from mtspam.spam.records import Explanation, Judgement
+from mtspam.spam.verdicts import judgement_of
+from mtspam.types import NOBODY, Example, Features, GroupKey, Label, UserKey
+
+__all__ = ["MailService"]
+
+_Keys = tuple[UserKey, GroupKey]
+_LEAST_ALIKE = 0.5
+
+
+class MailService:
+    """Rules on mail for each recipient and takes labels; implements `contract.Service`.
+
+    Parameters
+    ----------
+    settings
+        All of them.
+    model
+        The model to ask.
+    sink
+        Where labels go.
+    recent
+        The examples judged lately.
+    counters
+        Where to count what is done, if anywhere.
+
+    Raises
+    ------
+    ConfigError
+        Where the alias file or the policy file does not hold.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        model: ModelView,
+        sink: LabelSink,
+        recent: RecentExamples,
+        counters: Counters | None = None,
+    ) -> None:
+        self._settings = settings
+        self._model = model
+        self._sink = sink
+        self._recent = recent
+        self._counters = counters
+        self._hasher = MailHasher(settings, model.secret, model.starter)
+        self.reload(settings)
+
+    def reload(self, settings: Settings) -> None:
+        """Take new settings of identity and actions, and read their files anew.
+
+        Raises
+        ------
+        ConfigError
+            Where one does not hold; then everything stays as it was.
+        """
+        identity = Identity(settings.identity)
+        policy = Policy(settings.actions, identity)
+        self._identity, self._policy = identity, policy
+        self._settings = replace(
+            self._settings, identity=settings.identity, actions=settings.actions
+        )
+        self._trusted = frozenset(settings.identity.trusted_authserv.lower().split())
+
+    # Ruling.
+
+    def rule(self, raw: bytes, envelope: Envelope) -> tuple[Ruling, ...]:
+        """Rule on a message for each recipient, in their order; for nobody where there is none."""
+        began = time.perf_counter()
+        recipients = envelope.recipients or ("",)
+        persons = [self._identity.person(one) for one in recipients]
+        judgements = self._judge(raw, persons)
+        sender = self._sender(raw, envelope)
+        rulings = tuple(
+            ruling_of(self._case(recipient, person, judgement, sender), raw, self._settings)
+            for recipient, person, judgement in zip(recipients, persons, judgements, strict=True)
+        )
+        self._count(rulings, time.perf_counter() - began)
+        return rulings
+
+    def rule_together(self, raw: bytes, envelope: Envelope) -> Ruling:
+        """Rule on a message where the protocol has one answer for all recipients.
+
+        Where these are several people, what is shown is what everybody's labels say, and their
+        organisation's if it is the same: what one of them thinks is not the others' business.
+        """
+        began = time.perf_counter()
+        recipients = envelope.recipients or ("",)
+        persons = [self._identity.person(one) for one in recipients]
+        sender = self._sender(raw, envelope)
+        if len(set(persons)) == 1:
+            judgement = self._judge(raw, persons[:1])[0]
+            case = self._case(recipients[0], persons[0], judgement, sender)
+        else:
+            groups = {person.group for person in persons}
+            all_of_them = Person("", groups.pop() if len(groups) == 1 else "")
+            *judgements, judgement = self._judge(raw, [*persons, all_of_them])
+            singly = [
+                ruling_of(self._case(recipient, person, of_them, sender), raw, self._settings)
+                for recipient, person, of_them in zip(recipients, persons, judgements, strict=True)
+            ]
+            case = self._case("", all_of_them, judgement, sender)
+            case = replace(case, listing=None, action=self._agreed(singly))
+        ruling = ruling_of(case, raw, self._settings)
+        self._count((ruling,), time.perf_counter() - began)
+        return ruling
+
+    def _agreed(self, rulings: Sequence[Ruling]) -> Action:
+        """Return what is done where recipients need not be of one mind."""
+        if self._settings.actions.together == "first":
+            return rulings[0].action
+        choose = max if self._settings.actions.together == "worst" else min
+        return choose((one.action for one in rulings), key=severity)
+
+    def _case(
+        self, recipient: str, person: Person, judgement: Judgement, sender: Sender | None
+    ) -> Case:
+        listing = None if sender is None else self._policy.listing(person, sender)
+        limits = self._policy.limits(person)
+        return Case(recipient=recipient, judgement=judgement, limits=limits, listing=listing)
+
+    def _sender(self, raw: bytes, envelope: Envelope) -> Sender | None:
+        if not self._policy.has_lists:
+            return None
+        return sender_of(raw, envelope.sender, self._trusted)
+
+    def _count(self, rulings: Sequence[Ruling], seconds: float) -> None:
+        if self._counters is not None:
+            for ruling in rulings:
+                self._counters.count_ruling(str(ruling.action), seconds / len(rulings))
+
+    def _judge(self, raw: bytes, persons: Sequence[Person]) -> list[Judgement]:
+        """Judge one message for each person; it is read once, and strangers are judged once."""
+        learner = self._model.learner
+        keys = [self._known(learner, person) for person in persons]
+        distinct = list(dict.fromkeys(keys))
+        digest = message_digest(raw, self._model.secret)
+        features, priors = self._hasher.hash([raw], with_starter=learner.starter_share > 0.0)
+        example = self._hasher.examples(features)[0]
+        n = len(distinct)
+        scores = learner.predict_many(
+            Batch(
+                features=Features(features.values, np.repeat(features.offsets, n, axis=0)),
+                users=[user for user, _ in distinct],
+                groups=[group for _, group in distinct],
+                priors=np.repeat(priors, n),
+            )
+        )
+        defects = self._hasher.defects()
+        judged = {
+            key: judgement_of(
+                _row(scores, at), self._settings.verdict, defects=defects, digest=digest
+            )
+            for at, key in enumerate(distinct)
+        }
+        self._recent.remember(digest, example, float(priors[0]))
+        return [judged[key] for key in keys]
+
+    def _keys(self, person: Person) -> _Keys:
+        secret = self._model.secret
+        return canonical_user_key(person.user, secret), group_key(person.group, secret)
+
+    def _known(self, learner: Learner, person: Person) -> _Keys:
+        """Return a person's keys; nobody's for who has no labels yet, which judges the same."""
+        user, group = self._keys(person)
+        return (
+            user if user in learner.users else UserKey(NOBODY),
+            group if group in learner.groups else GroupKey(NOBODY),
+        )
+
+    def explain(self, raw: bytes, recipient: str | None, *, limit: int = 15) -> Explanation:
+        """Say why, feature by feature."""
+        person = self._identity.person(recipient)
+        judgement = self._judge(raw, [person])[0]
+        return explain_message(
+            judgement,
+            (self._model.learner, self._model.starter),
+            self._hasher.extractor,
+            self._keys(person),
+            limit=limit,
+        )
+
+    # Learning.
+
+    async def learn(self, raw: bytes, label: Label, *, user: str | None, source: str) -> Learnt:
+        """Take a label; when this returns it is on the disk, and shows within a second.
+
+        A message with our id that was judged lately is learnt as it was judged then, whatever
+        fields were added since. If it was forgotten it is learnt as it is, under that id, so that
+        a mind changed later finds the label.
+        """
+        features, priors = self._hasher.hash([raw])
+        said = Recalled(self._hasher.examples(features)[0], float(priors[0]))
+        message_id = message_id_in(raw)
+        if message_id is None:
+            return await self._label(
+                message_digest(raw, self._model.secret), said, (label, user, source)
+            )
+        digest = bytes.fromhex(message_id)
+        recalled = self._recent.recall(digest)
+        if recalled is None:
+            return await self._label(digest, said, (label, user, source))
+        if not _are_alike(said.example, recalled.example):
+            # Somebody put the id of another message into this one.
+            digest = message_digest(raw, self._model.secret)
+            return await self._label(digest, said, (label, user, source))
+        return await self._label(
+            digest, Recalled(recalled.example, said.prior), (label, user, source)
+        )
+
+    async def learn_id(
+        self, message_id: str, label: Label, *, user: str | None, source: str
+    ) -> Learnt:
+        """Take a label about a message known by its id; `LearnOutcome.UNKNOWN` if forgotten."""
+        digest = _digest_of(message_id)
+        recalled = None if digest is None else self._recent.recall(digest)
+        if digest is None or recalled is None:
+            return self._counted(Learnt(LearnOutcome.UNKNOWN, message_id))
+        return await self._label(digest, recalled, (label, user, source))
+
+    async def unlearn(self, message: bytes | str, *, user: str | None, source: str) -> Learnt:
+        """Take back what a user said about a message, given itself or by its id."""
+        key, _ = self._keys(self._identity.person(user))
+        if isinstance(message, str):
+            digests = [_digest_of(message)]
+        else:
+            digests = [_digest_of(message_id_in(message) or "")]
+            digests.append(message_digest(message, self._model.secret))
+        outcome, found = LearnOutcome.UNKNOWN, message if isinstance(message, str) else ""
+        for digest in digests:
+            if digest is not None:
+                found = digest.hex()
+                outcome = await self._sink.remove(Removal(key, digest, source))
+                if outcome is not LearnOutcome.UNKNOWN:
+                    break
+        return self._counted(Learnt(outcome, found))
+
+    async def _label(
+        self, digest: bytes, said: Recalled, what: tuple[Label, str | None, str]
+    ) -> Learnt:
+        label, name, source = what
+        user, group = self._keys(self._identity.person(name))
+        now = int(time.time())
+        outcome = await self._sink.label(
+            tuple(
+                LabelEvent(
+                    time=now,
+                    user=user,
+                    group=group,
+                    kind=kind,
+                    value=value,
+                    weight=1.0,
+                    digest=digest,
+                    source=source,
+                    example=said.example,
+                    prior=said.prior,
+                )
+                for kind, value in ANSWERS[label]
+            )
+        )
+        return self._counted(Learnt(outcome, digest.hex()))
+
+    def _counted(self, learnt: Learnt) -> Learnt:
+        if self._counters is not None:
+            self._counters.count_label(str(learnt.outcome))
+        return learnt
+
+
+def _digest_of(message_id: str) -> bytes | None:
+    """Return the digest that an id stands for, None where it is no id."""
+    if len(message_id) != 32 or not message_id.isascii() or not message_id.isalnum():  # noqa: PLR2004 - 16 bytes in hexadecimal
+        return None
+    try:
+        return bytes.fromhex(message_id)
+    except ValueError:
+        return None
+
+
+def _row(scores: Scores, at: int) -> Scores:
+    """Return the scores of one message out of many."""
+    one = slice(at, at + 1)
+    return Scores(
+        blend=scores.blend[one],
+        shared=scores.shared[one],
+        group=scores.group[one],
+        personal=scores.personal[one],
+        phishing=scores.phishing[one],
+        bulk=scores.bulk[one],
+        starter=scores.starter[one],
+        mistake=scores.mistake[one],
+    )
+
+
+def _are_alike(one: Example, other: Example) -> bool:
+    """Tell whether two examples can be of one message, to which fields were added since."""
+    n_common = n_all = 0
+    for view in (View.BODY, View.TEXT):
+        mine, theirs = one.views[view], other.views[view]
+        common = len(np.intersect1d(mine, theirs, assume_unique=True))
+        n_common += common
+        n_all += len(mine) + len(theirs) - common
+    return n_common >= n_all * _LEAST_ALIKE
