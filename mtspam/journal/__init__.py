@@ -15,6 +15,7 @@ from mtspam.journal.events import (
     LabelEvent,
     StoredEvent,
     UserSummary,
+    Withdrawal,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "LabelEvent",
     "StoredEvent",
     "UserSummary",
+    "Withdrawal",
     "pack_example",
     "unpack_example",
     "unpack_many",

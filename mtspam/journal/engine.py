@@ -17,7 +17,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from mtspam.errors import JournalError
 from mtspam.journal.schema import APPLICATION_ID, SCHEMA_VERSION, meta
 
-__all__ = ["WRITING", "checkpoint", "complaints", "create", "integrity", "open_engine", "vacuum"]
+__all__ = [
+    "WRITING",
+    "checkpoint",
+    "complaints",
+    "create",
+    "integrity",
+    "open_engine",
+    "path_of",
+    "vacuum",
+]
 
 WRITING = "mtspam_writing"
 """Execution option of a connection that writes: it takes the write lock when it begins."""
@@ -63,6 +72,23 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, (sqlite3.OperationalError, UnicodeDecodeError)):
         return f"it is damaged ({' '.join(str(cause).split())})"
     return " ".join(str(cause).split())
+
+
+def path_of(path_or_url: str | Path) -> Path:
+    """Return the file that a path or a URL names.
+
+    Raises
+    ------
+    JournalError
+        Where it names another database.
+    """
+    text = str(path_or_url)
+    if "://" not in text:
+        return Path(path_or_url)
+    scheme, _, rest = text.partition(":///")
+    if scheme != "sqlite" or not rest:
+        raise JournalError(f"journal {text}: only files and sqlite:///FILE are known")
+    return Path(rest)
 
 
 def create(path: Path) -> None:

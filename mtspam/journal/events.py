@@ -21,6 +21,7 @@ __all__ = [
     "LabelEvent",
     "StoredEvent",
     "UserSummary",
+    "Withdrawal",
 ]
 
 KEY_BYTES = 16
@@ -116,6 +117,28 @@ class StoredEvent(LabelEvent):
     """
 
     seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Somebody takes back what was said about a message.
+
+    Parameters
+    ----------
+    user
+        Whose labels; None: everybody's.
+    digest
+        The message.
+    kinds
+        The questions whose answers to take back; None: all.
+    source
+        Where this came from.
+    """
+
+    user: UserKey | None
+    digest: bytes
+    kinds: tuple[LabelKind, ...] | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,30 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from mtspam.errors import JournalError
-from mtspam.journal.events import Counts, EventBatch, EventType, StoredEvent, UserSummary
+from mtspam.errors import DataError, JournalError
+from mtspam.journal.events import (
+    DIGEST_BYTES,
+    Counts,
+    EventBatch,
+    EventType,
+    StoredEvent,
+    UserSummary,
+)
 from mtspam.journal.packing import unpack_example, unpack_many
 from mtspam.journal.schema import CHECKED, LIVE, events, examples, meta, row_check
 from mtspam.types import NOBODY, LabelKind, UserKey
 
-__all__ = ["audit", "batches", "count", "find", "head", "identity", "is_intact", "summaries"]
+__all__ = [
+    "audit",
+    "batches",
+    "count",
+    "digests_between",
+    "find",
+    "head",
+    "identity",
+    "is_intact",
+    "summaries",
+]
 
 # An outer join, so that a lost example is noticed and does not take its label along.
 _BOTH = events.outerjoin(examples, examples.c.seq == events.c.seq)
@@ -136,6 +153,22 @@ def find(
     if user is not None:
         query = query.where(events.c.user == user)
     return [_stored_event(row) for row in connection.execute(query)]
+
+
+def digests_between(prefix: str) -> tuple[bytes, bytes]:
+    """Return the lowest and the highest digest that begins so.
+
+    Raises
+    ------
+    DataError
+        If the prefix is not hexadecimal or too long.
+    """
+    if len(prefix) > 2 * DIGEST_BYTES or not set(prefix) <= set("0123456789abcdefABCDEF"):
+        raise DataError(
+            f"{prefix!r} is no digest; it must be at most {2 * DIGEST_BYTES} hexadecimal digits"
+        )
+    low, high = (bytes.fromhex(prefix.ljust(2 * DIGEST_BYTES, digit)) for digit in "0f")
+    return low, high
 
 
 def _stored_event(row: sa.Row[*tuple[Any, ...]]) -> StoredEvent:

@@ -14,16 +14,15 @@ from mtspam.errors import DataError, JournalError
 from mtspam.journal import engine as driver
 from mtspam.journal import reading, writing
 from mtspam.journal.events import (
-    DIGEST_BYTES,
     Appended,
     Counts,
     EventBatch,
     LabelEvent,
     StoredEvent,
     UserSummary,
+    Withdrawal,
 )
 from mtspam.journal.packing import pack_example
-from mtspam.journal.schema import events
 from mtspam.types import NOBODY, LabelKind, UserKey
 
 __all__ = ["Journal"]
@@ -72,7 +71,7 @@ class Journal:
         JournalError
             If it is missing, torn, no journal, of a newer schema, or cannot be opened so.
         """
-        path = _path_of(path_or_url)
+        path = driver.path_of(path_or_url)
         with driver.complaints(path):
             if not read_only and not path.exists():
                 driver.create(path)
@@ -150,6 +149,33 @@ class Journal:
                 n_changed += done.n_changed
             return Appended(n_new, n_same, n_changed, first, reading.head(connection))
 
+    def commit(self, changes: Sequence[Sequence[LabelEvent] | Withdrawal]) -> list[Appended | int]:
+        """Make many changes in one transaction: all or none; then they are on the disk.
+
+        Returns
+        -------
+        list
+            For each what `append` would have said, or how many labels were taken back.
+
+        Raises
+        ------
+        DataError
+            If an example is not distinct and rising.
+        JournalError
+            If the journal cannot be written to; then it is as it was.
+        """
+        packed = [
+            [] if isinstance(change, Withdrawal) else [pack_example(one.example) for one in change]
+            for change in changes
+        ]
+        with self._writing() as connection:
+            return [
+                writing.unlabel(connection, change, _time(None))
+                if isinstance(change, Withdrawal)
+                else writing.append(connection, change, examples)
+                for change, examples in zip(changes, packed, strict=True)
+            ]
+
     def unlabel(
         self,
         user: UserKey,
@@ -177,11 +203,9 @@ class Journal:
         JournalError
             If the journal cannot be written to; then it is as it was.
         """
-        mine = sa.and_(events.c.digest == digest, events.c.user == user)
-        if kinds is not None:
-            mine &= events.c.kind.in_([kind.value for kind in kinds])
+        which = Withdrawal(user, digest, None if kinds is None else tuple(kinds), source)
         with self._writing() as connection:
-            return writing.unlabel(connection, mine, _time(time), source)
+            return writing.unlabel(connection, which, _time(time))
 
     def unlabel_everywhere(
         self, digest: bytes, *, time: int | None = None, source: str = ""
@@ -194,8 +218,7 @@ class Journal:
             If the journal cannot be written to; then it is as it was.
         """
         with self._writing() as connection:
-            which = events.c.digest == digest
-            return writing.unlabel(connection, which, _time(time), source)
+            return writing.unlabel(connection, Withdrawal(None, digest, None, source), _time(time))
 
     def forget(self, user: UserKey, *, time: int | None = None) -> int:
         """Delete every event of a user from the disk, and return how many those were.
@@ -334,7 +357,7 @@ class Journal:
         JournalError
             If one is damaged or the journal cannot be read.
         """
-        between = _digests_between(digest_prefix)
+        between = reading.digests_between(digest_prefix)
         with self._reading() as connection:
             return reading.find(connection, between, user, limit)
 
@@ -371,25 +394,6 @@ class Journal:
                 writing = connection.execution_options(**{driver.WRITING: True})
                 with writing.begin():
                     yield writing
-
-
-def _path_of(path_or_url: str | Path) -> Path:
-    text = str(path_or_url)
-    if "://" not in text:
-        return Path(path_or_url)
-    scheme, _, rest = text.partition(":///")
-    if scheme != "sqlite" or not rest:
-        raise JournalError(f"journal {text}: only files and sqlite:///FILE are known")
-    return Path(rest)
-
-
-def _digests_between(prefix: str) -> tuple[bytes, bytes]:
-    if len(prefix) > 2 * DIGEST_BYTES or not set(prefix) <= set("0123456789abcdefABCDEF"):
-        raise DataError(
-            f"{prefix!r} is no digest; it must be at most {2 * DIGEST_BYTES} hexadecimal digits"
-        )
-    low, high = (bytes.fromhex(prefix.ljust(2 * DIGEST_BYTES, digit)) for digit in "0f")
-    return low, high
 
 
 def _time(time: int | None) -> int:

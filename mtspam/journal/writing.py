@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mtspam.journal.events import Appended, EventType, LabelEvent
+from mtspam.journal.events import Appended, EventType, LabelEvent, Withdrawal
 from mtspam.journal.reading import head
 from mtspam.journal.schema import CHECKED, LIVE, events, examples, meta, row_check
 from mtspam.types import NOBODY, UserKey
@@ -73,13 +73,16 @@ def append(
     )
 
 
-def unlabel(
-    connection: sa.Connection, which: sa.ColumnElement[bool], time: int, source: str
-) -> int:
-    """Take back the live labels that `which` chooses, and return their number."""
-    found = connection.execute(
-        sa.select(*CHECKED).where(sa.text(LIVE), which).order_by(events.c.seq)
-    ).all()
+def unlabel(connection: sa.Connection, which: Withdrawal, time: int) -> int:
+    """Take back the live labels that `which` names, and return their number."""
+    query = sa.select(*CHECKED).where(sa.text(LIVE), events.c.digest == which.digest)
+    if which.user is not None:
+        query = query.where(events.c.user == which.user)
+    if which.kinds is not None:
+        query = query.where(events.c.kind.in_([kind.value for kind in which.kinds]))
+    found = connection.execute(query.order_by(events.c.seq)).all()
+    if not found:
+        return 0
     first = head(connection) + 1
     rows = [
         _row(
@@ -93,7 +96,7 @@ def unlabel(
                 0,
                 0.0,
                 old.digest,
-                source,
+                which.source,
                 0.0,
             )
         )

@@ -192,6 +192,67 @@ class Learner:
             raise ModelError(f"the model lacks its array {error}") from None
         return learner
 
+    def room(self) -> dict[str, NDArray[Any]]:
+        """Return all that is read and written while judging and learning, by name.
+
+        Unlike :meth:`arrays` this has the registers' free rows and not the memory of past
+        messages: its shapes depend on the settings alone.
+        """
+        return {
+            **self.weights(),
+            "combiner": self._combiner,
+            "state": self._state,
+            "user_keys": self.users.keys,
+            "user_figures": self.users.figures,
+            "user_salts": self.users.salts,
+            "group_keys": self.groups.keys,
+            "group_figures": self.groups.figures,
+            "group_salts": self.groups.salts,
+        }
+
+    @classmethod
+    def over(
+        cls,
+        settings: ModelSettings,
+        room: Mapping[str, NDArray[Any]],
+        n_rows: tuple[int, int],
+        memory: Mapping[str, NDArray[Any]] | None = None,
+    ) -> Self:
+        """Make a learner that works right in arrays, without a copy of anything.
+
+        What one learns shows at once in all others over the same memory, which is meant for one
+        that learns and others, in other processes, that only predict.
+
+        Parameters
+        ----------
+        settings
+            Those with which the arrays were laid out.
+        room
+            Arrays as :meth:`room` gives them.
+        n_rows
+            How many users and how many groups are known.
+        memory
+            What :meth:`arrays` gave of past messages; None: nothing is remembered.
+
+        Raises
+        ------
+        ModelError
+            Where an array is missing or does not fit.
+        """
+        learner = cls.__new__(cls)
+        arrays = {**Replay(0, 0.0, 1.0).arrays(), **(memory or {}), **room}
+        try:
+            registers = [
+                Register(
+                    arrays[f"{name}_keys"], arrays[f"{name}_figures"], n, arrays[f"{name}_salts"]
+                )
+                for name, n in zip(("user", "group"), n_rows, strict=True)
+            ]
+            learner._take(settings, arrays, *registers)
+        except KeyError as error:
+            raise ModelError(f"the model lacks its array {error}") from None
+        return learner
+
     def merge(self, other: "Learner") -> None:
         """Take in what another learner of equal settings learnt about other users.
 

@@ -27,13 +27,23 @@ class Register:
         ``(max_rows, N_FIGURES)``.
     n_rows
         How many rows are given out.
+    salts
+        The keys as numbers, shape ``(max_rows,)``, where they lie elsewhere already.
     """
 
-    def __init__(self, keys: NDArray[np.uint8], figures: NDArray[np.float64], n_rows: int) -> None:
+    def __init__(
+        self,
+        keys: NDArray[np.uint8],
+        figures: NDArray[np.float64],
+        n_rows: int,
+        salts: NDArray[np.uint64] | None = None,
+    ) -> None:
         self.keys = keys
         self.figures = figures
         # The first eight bytes of a keyed hash cross with a feature as well as all sixteen.
-        self.salts = np.ascontiguousarray(keys[:, :8]).view("<u8").reshape(-1)
+        if salts is None:
+            salts = np.ascontiguousarray(keys[:, :8]).view("<u8").reshape(-1)
+        self.salts = salts
         self._rows = {keys[row].tobytes(): row for row in range(n_rows)}
 
     @classmethod
@@ -79,6 +89,14 @@ class Register:
             row = len(self._rows)
             self.keys[row] = np.frombuffer(key, np.uint8)
             self.salts[row] = int.from_bytes(key[:8], "little")
+            self._rows[key] = row
+
+    def follow(self, n_rows: int) -> None:
+        """Take note of the rows that another process has given out in these arrays since."""
+        for row in range(len(self._rows), n_rows):
+            key = self.keys[row].tobytes()
+            if not any(key):  # the count is seen before the key where memory is slow to tell
+                return
             self._rows[key] = row
 
     def items(self) -> list[tuple[bytes, NDArray[np.float64]]]:

@@ -284,3 +284,32 @@ def test_learners_of_other_sizes_are_not_merged(kind):
     with pytest.raises(ModelError, match="cannot be merged"):
         learner.merge(Learner(replace(kind.settings, auxiliary_bits=9), kind.n_views))
     assert bits(learner) == before
+
+
+def test_learners_over_the_same_memory_are_one(kind):
+    batch = mail(kind, 5)
+    alone = Learner(kind.settings, kind.n_views)
+    room = {name: array.copy() for name, array in alone.room().items()}
+    teacher = Learner.over(kind.settings, room, (0, 0))
+    listener = Learner.over(kind.settings, room, (0, 0))
+    for one in (alone, teacher):
+        one.learn_many(batch)
+    listener.users.follow(len(teacher.users))
+    listener.groups.follow(len(teacher.groups))
+    asked = replace(batch, values=None, kinds=None)
+    expected = alone.predict_many(asked)
+    for one in (teacher, listener):
+        found = one.predict_many(asked)
+        for name in COLUMNS:
+            assert np.array_equal(getattr(found, name), getattr(expected, name))
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(alone.arrays().values(), teacher.arrays().values(), strict=True)
+    )
+
+
+def test_a_learner_over_arrays_insists_on_all_of_them(kind):
+    room = Learner(kind.settings, kind.n_views).room()
+    for name in ("shared_weights", "user_salts", "state"):
+        with pytest.raises(ModelError, match=name):
+            Learner.over(kind.settings, {k: v for k, v in room.items() if k != name}, (0, 0))

@@ -2,12 +2,13 @@ import dataclasses
 import random
 import sqlite3
 
+import numpy as np
 import pytest
 
 from mtspam.errors import DataError, JournalError
-from mtspam.journal import Journal, engine, pack_example
+from mtspam.journal import Journal, Withdrawal, engine, pack_example
 from mtspam.journal.writing import standing_query
-from mtspam.types import NOBODY, Example
+from mtspam.types import NOBODY, Example, LabelKind
 
 
 def traces(path, *needles):
@@ -125,3 +126,32 @@ def test_a_writer_waits_no_longer_than_the_limit(path, journal, make_label, monk
         blocker.execute("ROLLBACK")
         blocker.close()
         assert second.append([make_label(1)]).n_new == 1
+
+
+def test_a_commit_makes_all_changes_in_their_order(journal, make_label, make_user, make_digest):
+    journal.append([make_label(1), make_label(2)])
+    gone = Withdrawal(make_user(1), make_digest(3), source="test")
+    done = journal.commit(
+        [
+            [make_label(3), make_label(3, kind=LabelKind.PHISHING)],
+            [make_label(1)],
+            [make_label(2, value=0)],
+            gone,
+            gone,
+            Withdrawal(None, make_digest(1), (LabelKind.BULK,)),
+            [make_label(3)],
+        ]
+    )
+    told = [
+        one if isinstance(one, int) else (one.n_new, one.n_same, one.n_changed) for one in done
+    ]
+    assert told == [(2, 0, 0), (0, 1, 0), (0, 0, 1), 2, 0, 0, (1, 0, 0)]
+    assert [one.seq for n in (1, 2, 3) for one in journal.find(make_digest(n).hex())] == [1, 5, 8]
+    assert journal.check() == 8
+
+
+def test_a_commit_is_all_or_nothing(journal, make_label):
+    torn = dataclasses.replace(make_label(2), example=Example((np.array([2, 1], np.uint32),)))
+    with pytest.raises(DataError, match="rising"):
+        journal.commit([[make_label(1)], [torn]])
+    assert journal.head() == 0

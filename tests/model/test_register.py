@@ -66,3 +66,23 @@ def test_merging_admits_as_many_as_there_are_rows():
     merge_registers(register, _with(EVE, labels=5))
     assert [key for key, _ in register.items()] == [ANN, BOB]
     assert register.n_labels(EVE) == 0
+
+
+def test_a_register_follows_one_over_the_same_arrays():
+    writer = Register.empty(4)
+    reader = Register(writer.keys, writer.figures, 0, writer.salts)
+    writer.admit([b"a" * 16, b"b" * 16])
+    assert reader.row(b"b" * 16) == -1
+    reader.follow(2)
+    assert (reader.row(b"a" * 16), reader.row(b"b" * 16), len(reader)) == (0, 1, 2)
+    assert reader.salts[1] == int.from_bytes(b"b" * 8, "little")
+
+
+def test_a_count_seen_before_its_key_is_believed_later():
+    writer = Register.empty(4)
+    reader = Register(writer.keys, writer.figures, 0, writer.salts)
+    reader.follow(1)
+    assert len(reader) == 0
+    writer.admit([b"a" * 16])
+    reader.follow(1)
+    assert reader.row(b"a" * 16) == 0
