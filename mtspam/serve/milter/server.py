@@ -1,0 +1,249 @@
+"""The milter protocol on a socket: a connection for each client of the mail server."""
+
+import asyncio
+import logging
+import socket
+
+from mtspam.config import Settings
+from mtspam.errors import MtspamError, ProtocolError
+from mtspam.serve.contract import BusyError, Face, Service, UnavailableError
+from mtspam.serve.limits import connection_limit
+from mtspam.serve.milter import codec
+from mtspam.serve.milter.message import Room
+from mtspam.serve.milter.session import Close, Reply, Session, Submitted
+
+__all__ = ["start"]
+
+PROGRESS_BYTES = 1_048_576
+"""Of a longer message the mail server is told that it is worked on before it is read."""
+
+RETRY_SECONDS = 0.25
+
+_FAILURES = {
+    "tempfail": codec.reply_code("451 4.7.1 Service unavailable, try again later"),
+    "reject": codec.reply_code("550 5.7.1 Message could not be checked"),
+    "accept": codec.ACCEPT,
+}
+_log = logging.getLogger(__name__)
+
+
+async def start(service: Service, sock: socket.socket, settings: Settings) -> Face:
+    """Serve the protocol on a socket that is bound and listening.
+
+    Parameters
+    ----------
+    service
+        Who rules.
+    sock
+        TCP or UNIX.
+    settings
+        All settings.
+    """
+    face = _MilterFace(service, settings)
+    await face.listen(sock)
+    return face
+
+
+class _MilterFace:
+    """The listening socket and what is connected to it."""
+
+    def __init__(self, service: Service, settings: Settings) -> None:
+        self.service = service
+        self.settings = settings.milter
+        self.max_message_bytes = settings.mail.max_message_bytes
+        self.failure = _FAILURES[settings.milter.on_failure]
+        self.room = Room(settings.milter.buffer_bytes)
+        self.limit = connection_limit(settings.serve.max_connections)
+        self.loop = asyncio.get_running_loop()
+        self.connections: set[_Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._is_empty = asyncio.Event()
+        self._is_closing = False
+
+    async def listen(self, sock: socket.socket) -> None:
+        """Begin to take connections."""
+        self._server = await self.loop.create_server(lambda: _Connection(self), sock=sock)
+
+    def left(self, connection: "_Connection") -> None:
+        """Take note that a connection is gone."""
+        self.connections.discard(connection)
+        if self._is_closing and not self.connections:
+            self._is_empty.set()
+
+    async def close(self, grace_seconds: float) -> None:
+        """Take no new work, let what has begun end within the time given, then drop the rest.
+
+        A mail server that finds a connection closed lets the mail of its client wait, so
+        connections that have a client stay as long as there is time.
+        """
+        self._is_closing = True
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self.connections):
+            connection.leave_if_idle()
+        if self.connections:
+            try:
+                await asyncio.wait_for(self._is_empty.wait(), grace_seconds)
+            except TimeoutError:
+                _log.warning("milter: dropped connections", extra={"n": len(self.connections)})
+        for connection in tuple(self.connections):
+            connection.abort()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection of a mail server."""
+
+    def __init__(self, face: _MilterFace) -> None:
+        self._face = face
+        self._session = Session(face.max_message_bytes, face.room)
+        self._transport: asyncio.Transport | None = None
+        self._is_counted = False
+        self._last_seconds = 0.0
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._retry_timer: asyncio.TimerHandle | None = None
+
+    # What the loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, if there is room for one more."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker: streams have no other
+        face = self._face
+        self._transport = transport
+        if not face.limit.enter():
+            _log.warning("milter: too many connections", extra={"most": face.limit.most})
+            transport.abort()
+            return
+        self._is_counted = True
+        face.connections.add(self)
+        self._last_seconds = face.loop.time()
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the mail server and do what they ask."""
+        self._last_seconds = self._face.loop.time()
+        self._session.feed(data)
+        self._go_on()
+
+    def eof_received(self) -> bool:
+        """Leave when the mail server does: it waits for no answer any more."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection and the message that was arriving."""
+        for timer in (self._idle_timer, self._retry_timer):
+            if timer is not None:
+                timer.cancel()
+        self._transport = None
+        self._session.drop()
+        if self._is_counted:
+            self._face.limit.leave()
+            self._face.left(self)
+
+    def pause_writing(self) -> None:
+        """Read no more from who does not read what is answered."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read on, and first what has been read already."""
+        if self._transport is not None:
+            self._transport.resume_reading()
+            self._go_on()
+
+    # What the face calls.
+
+    def leave_if_idle(self) -> None:
+        """Close if the mail server has no client whose mail might come."""
+        if self._transport is not None and not self._session.has_client:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # The work.
+
+    def _go_on(self) -> None:
+        try:
+            while (transport := self._transport) is not None and not transport.is_closing():
+                step = self._session.next()
+                if step is None:
+                    return
+                if isinstance(step, Reply):
+                    transport.write(step.data)
+                elif isinstance(step, Submitted):
+                    self._rule(step)
+                elif isinstance(step, Close):
+                    transport.close()
+        except ProtocolError as error:
+            _log.warning("milter: %s", error)
+            self.abort()
+        except Exception:  # noqa: BLE001 - the edge: logged, and the mail server must not wait
+            _log.exception("milter: a connection failed")
+            self.abort()
+
+    def _rule(self, submitted: Submitted) -> None:
+        if submitted.raw is None:
+            _log.warning("milter: no room for a message", extra=_named(submitted))
+            self._send(self._session.fail(self._face.failure))
+            return
+        if len(submitted.raw) > PROGRESS_BYTES:
+            self._send(codec.PROGRESS)
+        now = self._face.loop.time()
+        self._try(submitted, until=now + self._face.settings.wait_seconds, told=now)
+
+    def _try(self, submitted: Submitted, until: float, told: float) -> None:
+        """Rule on a message, again and again while the service cannot and there is time."""
+        try:
+            ruling = self._face.service.rule_together(submitted.raw or b"", submitted.envelope)
+        except (BusyError, UnavailableError) as error:
+            now = self._face.loop.time()
+            if now < until:
+                if now - told >= self._face.settings.progress_seconds:
+                    self._send(codec.PROGRESS)
+                    told = now
+                self._wait(submitted, until, told)
+                return
+            self._give_up(submitted, error)
+        except Exception:  # noqa: BLE001 - the edge, as in `_go_on`
+            _log.exception("milter: a message could not be judged", extra=_named(submitted))
+            self._send(self._session.fail(self._face.failure))
+        else:
+            self._send(self._session.answer(ruling))
+
+    def _wait(self, submitted: Submitted, until: float, told: float) -> None:
+        if self._transport is not None:
+            # Whatever comes meanwhile would only pile up.
+            self._transport.pause_reading()
+            self._retry_timer = self._face.loop.call_later(
+                RETRY_SECONDS, self._try_again, submitted, until, told
+            )
+
+    def _try_again(self, submitted: Submitted, until: float, told: float) -> None:
+        self._retry_timer = None
+        if self._transport is not None:
+            self._transport.resume_reading()
+        self._try(submitted, until, told)
+        self._go_on()
+
+    def _give_up(self, submitted: Submitted, error: MtspamError) -> None:
+        _log.warning("milter: a message was not judged: %s", error, extra=_named(submitted))
+        self._send(self._session.fail(self._face.failure))
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def _watch(self) -> None:
+        """Close the connection when nothing has come for too long."""
+        face = self._face
+        left = self._last_seconds + face.settings.idle_seconds - face.loop.time()
+        if left <= 0:
+            self.abort()
+        else:
+            self._idle_timer = face.loop.call_later(left, self._watch)
+
+
+def _named(submitted: Submitted) -> dict[str, str | None]:
+    return {"queue_id": submitted.envelope.queue_id}
