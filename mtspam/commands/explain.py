@@ -54,6 +54,7 @@ def command(
     """
     from mtspam.mail.sources import read_messages
 
+    common.tell_if_blank()
     messages = read_messages(paths, options=source_settings(common, message_column, user_column))
     is_first = True
     with common.open_filter(read_only=True) as spam_filter:

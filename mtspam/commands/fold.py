@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mtspam.commands.counting import counted
 from mtspam.commands.exits import Exit
 from mtspam.commands.options import PLACE, Common, format_options, state_options
 
@@ -68,7 +69,7 @@ def _report(n_events: int, position: int, seconds: float, form: str | None) -> N
 
         click.echo(json.dumps({"n_events": n_events, "position": position, "seconds": seconds}))
         return
-    click.echo(f"{n_events:,} labels folded up to {position:,} in {seconds:.2f} s")
+    click.echo(f"{counted(n_events, 'label')} folded up to {position:,} in {seconds:.2f} s")
 
 
 def _check(ctx: click.Context, form: str | None) -> None:
@@ -83,7 +84,7 @@ def _check(ctx: click.Context, form: str | None) -> None:
 
         click.echo(json.dumps(asdict(found)))
     elif found.is_equal:
-        click.echo(f"the model equals the fold of {found.n_events:,} events, bit for bit")
+        click.echo(f"the model equals the fold of {counted(found.n_events, 'event')}, bit for bit")
     else:
         differences = ", ".join(found.differences)
         click.echo(f"the model differs from the journal in: {differences}; `mtspam fold` mends it")

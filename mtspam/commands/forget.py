@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from mtspam.commands.counting import counted
 from mtspam.commands.exits import Exit
 from mtspam.commands.options import Common, format_options, state_options
 
@@ -35,7 +36,9 @@ def command(
         n_events = spam_filter.forget(user)
     if form == "json":
         click.echo(f'{{"forgotten": {n_events}}}')
+    elif n_events:
+        click.echo(f"{counted(n_events, 'label')} erased")
     else:
-        click.echo(f"{n_events:,} labels erased" if n_events else "nothing was known of that user")
+        click.echo("nothing was known of that user")
     if not n_events:
         ctx.exit(Exit.FAILED)

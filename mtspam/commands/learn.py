@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mtspam.commands.counting import counted
 from mtspam.commands.options import (
     LABELS,
     Common,
@@ -95,7 +96,8 @@ def _show(summary: "LearnSummary", label: str, form: str) -> None:
         click.echo(json.dumps({**counts, "ids": summary.ids}, indent=2))
         return
     click.echo(
-        f"{summary.n_messages:,} messages as {label}: {summary.n_new:,} new labels,"
+        f"{counted(summary.n_messages, 'message')} as {label}:"
+        f" {counted(summary.n_new, 'new label')},"
         f" {summary.n_same:,} known already, {summary.n_changed:,} changed"
     )
     for one in summary.ids[:_MOST_IDS]:

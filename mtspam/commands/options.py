@@ -70,6 +70,12 @@ class Common:
 
         return Settings() if self.config is None else Settings.from_toml(self.config)
 
+    def tell_if_blank(self) -> None:
+        """Say so where a state was named and is not there: it may be a slip of the pen."""
+        if self.state and not self.state_path.exists():
+            text = f"state {self.state}: nothing is there; judged by the starter model alone"
+            click.echo(f"mtspam: {text}", err=True)
+
     def open_filter(
         self, *, read_only: bool, on_progress: Callable[[int], None] | None = None
     ) -> "SpamFilter":

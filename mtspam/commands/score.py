@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mtspam.commands.counting import counted
 from mtspam.commands.options import (
     PLACE,
     Common,
@@ -66,12 +67,13 @@ def command(
     """Say how likely messages are spam.
 
     PATH is a file, a directory, a Maildir, an mbox, a tar archive of messages, a table (Parquet,
-    CSV, NDJSON) with a column of raw messages, or - for standard input: a message, an mbox or an
-    archive. Nothing is learnt. Rows come in the order of the messages: name, user, verdict,
-    probability, score (log-odds of spam) and its parts by level: shared, group, personal, starter
-    (a part of shared); phishing, bulk.
+    CSV, NDJSON) with a column of raw messages, or - for standard input: a message, an mbox, an
+    archive or NDJSON. Nothing is learnt. Rows come in the order of the messages: name, user,
+    verdict, probability, score (log-odds of spam) and its parts by level: shared, group, personal,
+    starter (a part of shared); phishing, bulk.
     """
     target = _target(output, form)
+    common.tell_if_blank()
     from mtspam.commands.progress import progress
     from mtspam.commands.scoring import Plan, score_all
     from mtspam.mail.sources import read_messages
@@ -92,7 +94,8 @@ def command(
             advance(len(rows["verdict"]))
     if target is not None and sys.stderr.isatty():
         told = ", ".join(f"{n:,} {verdict}" for verdict, n in sorted(verdicts.items(), key=str))
-        click.echo(f"{verdicts.total():,} messages: {told or 'none'} → {target}", err=True)
+        n_messages = counted(verdicts.total(), "message")
+        click.echo(f"{n_messages}: {told or 'none'} → {target}", err=True)
 
 
 def _target(output: str | None, form: str | None) -> Path | None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mtspam.commands.counting import counted
 from mtspam.commands.options import Common, format_options, state_options
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def _lines(status: "Status") -> list[tuple[str, str]]:
         ("state", status.state),
         ("labels", labels or "none yet"),
         ("users", f"{status.n_users:,}"),
-        ("journal", f"{status.n_events:,} events, head at {status.head:,}"),
+        ("journal", f"{counted(status.n_events, 'event')}, head at {status.head:,}"),
         ("model", f"at {status.position:,}, {folded}, {exact}"),
         ("noise", f"{100 * status.noise:.2f} % of labels are taken for mistakes"),
         ("starter", "there" if status.has_starter else "none"),

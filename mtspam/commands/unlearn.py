@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mtspam.commands.counting import counted
 from mtspam.commands.exits import Exit
 from mtspam.commands.options import PLACE, Common, format_options, named, state_options
 
@@ -60,7 +61,7 @@ def command(
     if form == "json":
         click.echo(f'{{"removed": {n_removed}}}')
     else:
-        click.echo(f"{n_removed:,} labels taken back")
+        click.echo(f"{counted(n_removed, 'label')} taken back")
     if not n_removed:
         ctx.exit(Exit.FAILED)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mtspam.commands.counting import counted
 from mtspam.commands.options import Common, format_options, state_options
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _print_table(users: list["UserInfo"], name: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    title = f"{len(users):,} {'user' if len(users) == 1 else 'users'}"
+    title = counted(len(users), "user")
     table = Table(title=title, title_justify="left", box=None)
     table.add_column("key", style="cyan", no_wrap=True)
     for column in ("labels", "spam", "first", "last", "moved"):

@@ -76,7 +76,7 @@ def test_all_or_nothing(taught, mail, environment):
 def test_unlearn_by_path_and_by_id(taught, mail):
     ids = told(taught("learn", "spam", mail / "spam.eml", mail / "ham.eml", "--json"))["ids"]
     assert told(taught("unlearn", mail / "spam.eml", "--json")) == {"removed": 1}
-    assert taught("unlearn", ids[1][:10]).stdout == "1 labels taken back\n"
+    assert taught("unlearn", ids[1][:10]).stdout == "1 label taken back\n"
     assert told(taught("unlearn", ids[1][:10], "--json", code=Exit.FAILED)) == {"removed": 0}
     taught("fold")
     assert told(taught("status", "--json"))["labels"] == {"ham": 12, "spam": 12}
@@ -273,3 +273,10 @@ def test_learning_from_standard_input(program, run):
     out, err = process.communicate(mbox(messages(SPAM, 3)))
     assert (process.returncode, err) == (0, b"")
     assert json.loads(out)["new"] == 3
+
+
+@pytest.mark.parametrize("command", ["score", "explain"])
+def test_a_named_state_that_is_not_there_is_told(run, mail, tmp_path, command):
+    told = run("--state", tmp_path / "typo", command, mail / "ham.eml").stderr
+    assert "typo: nothing is there; judged by the starter model alone" in told
+    assert not (tmp_path / "typo").exists()

@@ -37,6 +37,8 @@ _ALIASES = {
 }
 # Enough to see the magic of a tar archive and a whole "From " line.
 _N_HEAD = 512
+# No field of a header begins so, but every line of NDJSON does.
+_OBJECT = b"{"
 _KINDS = frozenset({".parquet", ".csv", ".tsv", ".ndjson", ".tar"})
 
 
@@ -95,7 +97,11 @@ def _read_stdin(options: SourceOptions) -> Iterator[SourceMessage]:
         stream = peekable(sys.stdin.buffer)
         if is_parquet(stream.peek(_N_HEAD)):
             raise DataError(f"{_STDIN}: a Parquet table is read from a file, not from a pipe")
-        yield from _read_packed(stream, _STDIN, options, is_named=True)
+        opened = unpacked(stream, _STDIN)
+        if opened.peek(1).startswith(_OBJECT):
+            yield from read_ndjson(opened, _STDIN, options)
+        else:
+            yield from _read_packed(opened, _STDIN, options, is_named=True)
 
 
 def _read_path(path: str, options: SourceOptions) -> Iterator[SourceMessage]:
@@ -130,9 +136,9 @@ def read_messages(
 
     A path is a file of one message, an mbox, a directory of such files (entered recursively, in
     sorted order), a Maildir, a tar archive of messages, a table (Parquet, CSV, TSV, NDJSON) with a
-    column of raw messages, or ``-``, the standard input: one message, an mbox or an archive.
-    Tables are known by their names, all else by its content; gzip, bzip2 and xz are unpacked on
-    the way. An empty file holds no message.
+    column of raw messages, or ``-``, the standard input: one message, an mbox, an archive or
+    NDJSON. Other tables are known by their names, all else by its content; gzip, bzip2 and xz are
+    unpacked on the way. An empty file holds no message.
 
     Parameters
     ----------

@@ -1,3 +1,4 @@
+import gzip
 import io
 import mailbox
 import os
@@ -195,6 +196,12 @@ class TestStandardInput:
     def test_an_mbox(self, stdin):
         stdin(FROM + b"A: 1\n\n" + FROM + b"B: 1\n")
         assert read("-") == [("-:1", b"A: 1\n"), ("-:2", b"B: 1\n")]
+
+    @pytest.mark.parametrize("pack", [bytes, gzip.compress])
+    def test_rows_of_json(self, stdin, pack):
+        stdin(pack(b'{"raw": "A: 1", "user": "ana"}\n{"raw": "B: 2"}\n'))
+        found = [(one.name, one.raw, one.user) for one in read_messages(["-"])]
+        assert found == [("-:1", b"A: 1", "ana"), ("-:2", b"B: 2", None)]
 
     def test_nothing(self, stdin):
         stdin(b"")
