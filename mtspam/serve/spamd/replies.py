@@ -21,7 +21,7 @@ _WITH_LENGTH = 1.3
 _WITH_REWRITE_LENGTH = 1.2
 
 _REWRITING = {Command.PROCESS, Command.HEADERS}
-_LEVELS = {True: ("Yes", "True"), False: ("No", "False")}
+_WORDS = {True: ("Yes", "True"), False: ("No", "False")}
 
 
 def error_reply(code: int, text: str) -> bytes:
@@ -54,7 +54,7 @@ def scan_reply(request: Request, ruling: Ruling, reasons: Sequence[Reason] = ())
     """
     command, is_spam = request.command, ruling.is_spam
     is_short = command is Command.REPORT_IFSPAM
-    word = _LEVELS[is_spam][0 if is_short else 1]
+    word = _WORDS[is_spam][0 if is_short else 1]
     spam = f"Spam: {word} ; {ruling.points:.1f} / {ruling.required:.1f}\r\n".encode("ascii")
     if command is Command.CHECK:
         return _OK + spam + b"\r\n"
@@ -96,22 +96,21 @@ _TRAILER = f"autolearn=no version={__version__}"
 
 
 def spam_fields(ruling: Ruling) -> list[tuple[str, str]]:
-    """Return the header fields of a ruling, with those that clients of spamd look for."""
+    """Return the header fields of a ruling; those that clients of spamd look for come first."""
     is_spam = ruling.is_spam
     tests = ",".join(symbol.name for symbol in ruling.symbols) or "none"
     score = f"score={ruling.points:.1f} required={ruling.required:.1f}"
-    fields = [_CHECKER]
+    fields = dict([_CHECKER])
     if is_spam:
-        fields.append(("X-Spam-Flag", "YES"))
-    fields.append(("X-Spam-Level", "*" * min(_MAX_STARS, max(0, int(ruling.points)))))
-    fields.append(("X-Spam-Status", f"{_LEVELS[is_spam][0]}, {score} tests={tests} {_TRAILER}"))
+        fields["X-Spam-Flag"] = "YES"
+    fields["X-Spam-Level"] = "*" * min(_MAX_STARS, max(0, int(ruling.points)))
+    fields["X-Spam-Status"] = f"{_WORDS[is_spam][0]}, {score} tests={tests} {_TRAILER}"
     if is_spam:
-        lines = [
+        fields["X-Spam-Report"] = " ".join(
             f"* {symbol.points:4.1f} {symbol.name} {symbol.text}" for symbol in ruling.symbols
-        ]
-        fields.append(("X-Spam-Report", " ".join(lines)))
-    given = {name.lower() for name, _ in ruling.fields}
-    return [field for field in fields if field[0].lower() not in given] + list(ruling.fields)
+        )
+    others = [(name, value) for name, value in ruling.fields if name not in fields]
+    return [*fields.items(), *others]
 
 
 def _rewritten(request: Request, fields: Sequence[tuple[str, str]], spam: bytes) -> bytes:
