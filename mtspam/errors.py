@@ -10,7 +10,8 @@
     │   └── SnapshotError   a snapshot is torn, foreign or not there
     │       └── NewerSnapshotError  a snapshot is of a newer program than this one
     ├── JournalError    the journal cannot be read or written
-    └── ProtocolError   a peer broke a protocol
+    ├── ProtocolError   a peer broke a protocol
+    └── ServiceError    the running service is not there, or refused what it was asked
 
 Hostile mail is no error: it becomes defects of a message, and the verdict is still given.
 """
@@ -24,6 +25,7 @@ __all__ = [
     "NewerSnapshotError",
     "NotFittedError",
     "ProtocolError",
+    "ServiceError",
     "SnapshotError",
 ]
 
@@ -62,3 +64,7 @@ class JournalError(MtspamError):
 
 class ProtocolError(MtspamError):
     """A peer sent what its protocol does not allow."""
+
+
+class ServiceError(MtspamError):
+    """The running service is not there, or did not do what it was asked."""

@@ -2,7 +2,14 @@
 
 from enum import IntEnum
 
-from mtspam.errors import ConfigError, DataError, JournalError, ModelError, MtspamError
+from mtspam.errors import (
+    ConfigError,
+    DataError,
+    JournalError,
+    ModelError,
+    MtspamError,
+    ServiceError,
+)
 
 __all__ = ["EXIT_TEXTS", "Exit", "exit_of"]
 
@@ -17,6 +24,7 @@ class Exit(IntEnum):
     STATE = 4
     SETTINGS = 5
     FAILED_WORK = 6
+    SERVICE = 7
     BUG = 70
     INTERRUPTED = 130
     BROKEN_PIPE = 141
@@ -31,6 +39,7 @@ EXIT_TEXTS: dict[Exit, str] = {
     Exit.STATE: "the state cannot be read or written, or is of a newer version",
     Exit.SETTINGS: "a setting is unknown or out of range",
     Exit.FAILED_WORK: "the work broke off: a worker process died",
+    Exit.SERVICE: "the service is not running, or refused what it was asked",
     Exit.BUG: "a defect of mtspam itself",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
     Exit.BROKEN_PIPE: "the reader of the output went away",
@@ -47,4 +56,6 @@ def exit_of(error: MtspamError) -> Exit:
         return Exit.SETTINGS
     if isinstance(error, JournalError | ModelError):
         return Exit.STATE
+    if isinstance(error, ServiceError):
+        return Exit.SERVICE
     return Exit.FAILED_WORK

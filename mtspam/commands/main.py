@@ -29,6 +29,10 @@ _SECTIONS = {
         "unlearn": ("mtspam.commands.unlearn", "Take labels back."),
         "forget": ("mtspam.commands.forget", "Erase all that a user ever said."),
     },
+    "Serve it": {
+        "ask": ("mtspam.commands.ask", "Score, learn and see why by a running service."),
+        "filter": ("mtspam.commands.filter", "Pass a message on with the verdict in its header."),
+    },
     "Keep it": {
         "users": ("mtspam.commands.users", "List who has taught it, and how much."),
         "status": ("mtspam.commands.status", "Show what the state holds."),

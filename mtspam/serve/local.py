@@ -17,7 +17,7 @@ from mtspam.serve.parts import Recalled, RecentExamples, Removal
 from mtspam.serve.service import MailService
 from mtspam.spam.correcting import Cleared
 from mtspam.spam.hashing import load_starter
-from mtspam.spam.opening import load_for_writing
+from mtspam.spam.opening import load_for_reading, load_for_writing
 from mtspam.spam.state import StateDirectory
 from mtspam.spam.upkeep import KeptModel, fold_model, save_model
 from mtspam.types import Example
@@ -25,7 +25,13 @@ from mtspam.types import Example
 if TYPE_CHECKING:
     from mtspam.journal import Journal
 
-__all__ = ["LocalState", "MemoryExamples", "WithJournal", "open_local_service"]
+__all__ = [
+    "LocalState",
+    "MemoryExamples",
+    "WithJournal",
+    "open_local_judge",
+    "open_local_service",
+]
 
 _EXAMPLE_BYTES = 200  # what the objects of one example take beside their hashes
 
@@ -42,7 +48,7 @@ class LocalState:
     settings
         The model's.
     journal
-        Open for writing.
+        Open for writing; None where nothing is to be learnt.
     kept
         The model at the journal's head.
     secret
@@ -53,13 +59,13 @@ class LocalState:
         self,
         directory: StateDirectory,
         settings: Settings,
-        journal: "Journal",
+        journal: "Journal | None",
         kept: KeptModel,
         secret: bytes,
     ) -> None:
         self._directory = directory
         self._settings = settings
-        self.journal = journal
+        self._journal = journal
         self._kept = kept
         self._secret = secret
         self._starter = load_starter()
@@ -69,7 +75,7 @@ class LocalState:
     def learner(self) -> Learner:
         """The model with all labels given so far."""
         if self._is_overtaken:
-            self._kept = fold_model(self.journal, self._settings)
+            self._kept = fold_model(self._writable(), self._settings)
             self._is_overtaken = False
         return self._kept.learner
 
@@ -92,21 +98,26 @@ class LocalState:
             Where it cannot be written.
         """
         try:
-            return self._label(events)
+            return self._label(self._writable(), events)
         except JournalError as error:
             raise UnavailableError(str(error)) from error
 
-    def _label(self, events: tuple[LabelEvent, ...]) -> LearnOutcome:
+    def _writable(self) -> "Journal":
+        if self._journal is None:
+            raise JournalError(f"state {self._directory.path}: it was opened for reading")
+        return self._journal
+
+    def _label(self, journal: "Journal", events: tuple[LabelEvent, ...]) -> LearnOutcome:
         cleared = Cleared()
         cleared.note(events)
-        done = self.journal.append(events)
+        done = journal.append(events)
         if done.n_changed:
-            cleared.retract(self.journal)
-        kept, head = self._kept, self.journal.head()
-        if head > kept.position:
-            if done.n_changed and not self.journal.is_intact(kept.position):
+            cleared.retract(journal)
+        kept, head = self._kept, journal.head()
+        if head > kept.position and not self._is_overtaken:
+            if done.n_changed and not journal.is_intact(kept.position):
                 kept.n_corrections += 1
-            catch_up(kept.learner, self.journal, kept.position)
+            catch_up(kept.learner, journal, kept.position)
             kept.position, kept.is_saved = head, False
         if done.n_changed:
             return LearnOutcome.CHANGED
@@ -121,7 +132,9 @@ class LocalState:
             Where that cannot be written.
         """
         try:
-            n_labels = self.journal.unlabel(removal.user, removal.digest, source=removal.source)
+            n_labels = self._writable().unlabel(
+                removal.user, removal.digest, source=removal.source
+            )
         except JournalError as error:
             raise UnavailableError(str(error)) from error
         self._is_overtaken |= n_labels > 0
@@ -135,13 +148,14 @@ class LocalState:
         SnapshotError
             Where it cannot be written; no label is lost.
         """
-        if not self.learner.n_events and not self.journal.head():
+        journal = self._writable()
+        if not self._is_overtaken and self._kept.is_saved:
             return
-        if self._kept.is_saved or self.journal.head() != self._kept.position:
-            return
-        identity = self.journal.identity
+        identity, learner = journal.identity, self.learner
+        if journal.head() != self._kept.position or not learner.n_events:
+            return  # an interrupt came between the two, or there is nothing yet
         # The log goes into the journal's file first: readers take the younger file for the truth.
-        self.journal.close()
+        journal.close()
         save_model(self._directory, self._settings, identity, self._kept)
 
 
@@ -253,3 +267,24 @@ def open_local_service(
         recent = WithJournal(MemoryExamples(settings.serve.recent_bytes), journal)
         yield MailService(settings, local, local, recent, counters)
         local.save()
+
+
+@contextmanager
+def open_local_judge(state: Path, settings: Settings | None = None) -> Iterator[MailService]:
+    """Open a service that judges and learns nothing, beside whoever writes to the state.
+
+    Raises
+    ------
+    JournalError
+        Where the state cannot be read.
+    SnapshotError
+        Where the snapshot was written by a newer version.
+    ConfigError
+        Where the alias file or the policy file does not hold.
+    """
+    settings = settings or Settings()
+    directory = StateDirectory(Path(state))
+    with ExitStack() as exits:
+        _, kept, secret = load_for_reading(directory, settings, exits, None)
+        local = LocalState(directory, settings, None, kept, secret)
+        yield MailService(settings, local, local, MemoryExamples(0))

@@ -1,0 +1,268 @@
+"""`mtspam ask`: score, learn and see why, all by a running service."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from mtspam.commands.exits import Exit
+from mtspam.commands.options import LABELS, PLACE, Common, named, state_options
+
+if TYPE_CHECKING:
+    from mtspam.serve.client import ServiceClient
+
+__all__ = ["client_of", "command", "messages_in"]
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_MAX_REASONS = 200
+
+
+@click.group("ask")
+def command() -> None:
+    """Ask a running service: score, learn, see why.
+
+    The service of `mtspam serve` answers on the socket in the state directory. PATH is a message,
+    a Maildir, an mbox, whatever `mtspam score` takes, or - for standard input, which is the
+    default. Every label is on the disk when the command returns.
+    """
+
+
+def _common(command: F) -> F:
+    """Take ``--user``, ``--json``, ``--socket``, ``--state`` and ``--config``."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print the service's answer.")(
+        command
+    )
+    return click.option(
+        "--user", metavar="NAME", callback=named, help="Whose mail it is, such as an address."
+    )(_reaching(command))
+
+
+def _reaching(command: F) -> F:
+    return click.option(
+        "--socket",
+        metavar="PATH",
+        type=PLACE,
+        help="The service's socket.  [default: the one in the state directory]",
+    )(state_options(command))
+
+
+_paths = click.argument("paths", metavar="[PATH]...", nargs=-1, type=PLACE)
+_id = click.option("--id", "message_id", metavar="ID", help="A message by its X-Mtspam-Id.")
+
+
+def client_of(common: Common, place: str | None, timeout: float = 10.0) -> "ServiceClient":
+    """Return a client of the service at a socket, by default that of the state directory.
+
+    Raises
+    ------
+    ConfigError, DataError
+        Where the settings do not say where the socket is.
+    """
+    from mtspam.serve.client import ServiceClient, control_socket
+
+    path = Path(place) if place else control_socket(common.state_path, common.config)
+    return ServiceClient(path, timeout_seconds=timeout)
+
+
+def messages_in(common: Common, paths: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of every message.
+
+    Raises
+    ------
+    DataError
+        Where one cannot be read.
+    """
+    if paths in {(), ("-",)}:
+        yield "-", sys.stdin.buffer.read()
+        return
+    if len(paths) == 1 and (raw := _sole_message(Path(paths[0]))) is not None:
+        yield paths[0], raw
+        return
+    from mtspam.commands.options import source_settings
+    from mtspam.mail.sources import read_messages
+
+    for message in read_messages(paths, options=source_settings(common, None, None)):
+        yield message.name, message.raw
+
+
+def _sole_message(path: Path) -> bytes | None:
+    """Return the message in a small file that holds one and no more; None if that is not plain.
+
+    What reads all other sources takes a second to start.
+    """
+    if path.suffix not in {".eml", ".msg", ".txt", ""} or not path.is_file():
+        return None
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        return None
+    return raw if raw and b":" in raw[:1000] and not raw.startswith(b"From ") else None
+
+
+@command.command("score")
+@_paths
+@_common
+@click.pass_obj
+def _score(
+    common: Common, paths: tuple[str, ...], user: str | None, as_json: bool, socket: str | None
+) -> None:
+    """Say what messages are. Nothing is learnt."""
+    client = client_of(common, socket)
+    for name, raw in messages_in(common, paths):
+        reply = client.judge(raw, user=user)
+        click.echo(json.dumps(reply) if as_json else _verdict_line(reply, name))
+
+
+@command.command("why")
+@_paths
+@click.option(
+    "--limit",
+    type=click.IntRange(1, _MAX_REASONS),
+    default=15,
+    show_default=True,
+    help="Reasons to show.",
+)
+@_common
+@click.pass_obj
+def _why(
+    common: Common,
+    paths: tuple[str, ...],
+    limit: int,
+    user: str | None,
+    as_json: bool,
+    socket: str | None,
+) -> None:
+    """Say why, level by level and word by word."""
+    client = client_of(common, socket)
+    for name, raw in messages_in(common, paths):
+        reply = client.explain(raw, user=user, limit=limit)
+        if as_json:
+            click.echo(json.dumps(reply))
+            continue
+        click.echo(_verdict_line(reply, name))
+        for line in _reasons(reply):
+            click.echo(line)
+
+
+@command.command("learn")
+@click.argument("label", metavar="LABEL", type=click.Choice(LABELS))
+@_paths
+@_id
+@_common
+@click.pass_obj
+def _learn(  # noqa: PLR0917 - click passes every option by name
+    common: Common,
+    label: str,
+    paths: tuple[str, ...],
+    message_id: str | None,
+    user: str | None,
+    as_json: bool,
+    socket: str | None,
+) -> None:
+    """Learn messages as LABEL: ham, spam, phishing (spam, too) or bulk."""
+    client = client_of(common, socket)
+    unknown = False
+    for name, message in _told(common, paths, message_id):
+        reply = client.learn(message, label, user=user, source="cli")
+        unknown |= _say(reply, name, as_json=as_json)
+    sys.exit(Exit.FAILED if unknown else Exit.OK)
+
+
+@command.command("unlearn")
+@_paths
+@_id
+@_common
+@click.pass_obj
+def _unlearn(
+    common: Common,
+    paths: tuple[str, ...],
+    message_id: str | None,
+    user: str | None,
+    as_json: bool,
+    socket: str | None,
+) -> None:
+    """Take back what was said about messages."""
+    client = client_of(common, socket)
+    unknown = False
+    for name, message in _told(common, paths, message_id):
+        reply = client.unlearn(message, user=user, source="cli")
+        unknown |= _say(reply, name, as_json=as_json)
+    sys.exit(Exit.FAILED if unknown else Exit.OK)
+
+
+@command.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print the service's answer.")
+@_reaching
+@click.pass_obj
+def _status(common: Common, as_json: bool, socket: str | None) -> None:
+    """Say how the service is."""
+    reply = client_of(common, socket).status()
+    if as_json:
+        click.echo(json.dumps(reply))
+        return
+    for name, value in reply.items():
+        text = json.dumps(value) if isinstance(value, dict | list) else str(value)
+        click.echo(f"{click.style(f'{_plain(name):<12}', bold=True)} {_plain(text)}")
+
+
+def _told(
+    common: Common, paths: tuple[str, ...], message_id: str | None
+) -> Iterator[tuple[str, bytes | str]]:
+    if message_id is None:
+        yield from messages_in(common, paths)
+    elif paths:
+        raise click.UsageError("Give messages or --id, not both.")
+    else:
+        yield message_id, message_id
+
+
+# How answers look.
+
+
+def _say(reply: dict[str, Any], name: str, *, as_json: bool) -> bool:
+    """Show what became of a label; tell whether the message is not known."""
+    outcome = str(reply.get("outcome", ""))
+    click.echo(
+        json.dumps(reply)
+        if as_json
+        else f"{_plain(outcome):<8} {_plain(str(reply.get('id', '')))}  {_plain(name)}"
+    )
+    return outcome == "unknown"
+
+
+def _verdict_line(reply: dict[str, Any], name: str) -> str:
+    from mtspam.commands.verdict_lines import COLOURS
+
+    verdict = str(reply.get("verdict", ""))
+    levels = reply.get("levels") or {}
+    told = click.style(f"{_plain(verdict):<8}", fg=COLOURS.get(verdict))
+    parts = ", ".join(
+        f"{word} {float(levels[level]):+.2f}"
+        for level, word in (("shared", "everyone"), ("group", "organisation"), ("personal", "you"))
+        if levels.get(level)
+    )
+    return (
+        f"{told}{100 * float(reply.get('probability', 0.0)):>7.2f} %"
+        f"  {float(reply.get('points', 0.0)):.1f} / {float(reply.get('required', 0.0)):.1f} points"
+        f"  {_plain(str(reply.get('action', '')))}  [{parts}]"
+        f"  {_plain(str(reply.get('id', '')))}  {_plain(name)}"
+    )
+
+
+def _reasons(reply: dict[str, Any]) -> Iterator[str]:
+    for reason in reply.get("reasons", []):
+        shared, group, personal = (
+            float(reason.get(key, 0.0)) for key in ("shared", "group", "personal")
+        )
+        kind, text = _plain(str(reason.get("kind", ""))), _plain(str(reason.get("text", "")))
+        yield f"{shared:>+8.2f}{group:>+7.2f}{personal:>+9.2f}  {kind:<14} {text}"
+
+
+def _plain(text: str) -> str:
+    from mtspam.commands.verdict_lines import plain_text
+
+    return plain_text(text)
