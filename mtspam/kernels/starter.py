@@ -42,6 +42,6 @@ def starter_margins(
                 continue
             total = 0
             for j in range(first, last):
-                total += weights[k, features[j] & mask]
+                total += np.int64(weights[k, features[j] & mask])
             margin = total * scales[k] / np.sqrt(last - first)
             out[i] += min(max(margin, -limit), limit)
