@@ -66,7 +66,7 @@ class MailService:
         self._model = model
         self._sink = sink
         self._recent = recent
-        self._counters = counters
+        self.counters = counters
         self._hasher = MailHasher(settings, model.secret, model.starter)
         self.reload(settings)
 
@@ -149,9 +149,9 @@ class MailService:
         return sender_of(raw, envelope.sender, self._trusted)
 
     def _count(self, rulings: Sequence[Ruling], seconds: float) -> None:
-        if self._counters is not None:
+        if self.counters is not None:
             for ruling in rulings:
-                self._counters.count_ruling(str(ruling.action), seconds / len(rulings))
+                self.counters.count_ruling(str(ruling.action), seconds / len(rulings))
 
     def _judge(self, raw: bytes, persons: Sequence[Person]) -> list[Judgement]:
         """Judge one message for each person; it is read once, and strangers are judged once."""
@@ -285,8 +285,8 @@ class MailService:
         return self._counted(Learnt(outcome, digest.hex()))
 
     def _counted(self, learnt: Learnt) -> Learnt:
-        if self._counters is not None:
-            self._counters.count_label(str(learnt.outcome))
+        if self.counters is not None:
+            self.counters.count_label(str(learnt.outcome))
         return learnt
 
 

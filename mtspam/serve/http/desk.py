@@ -1,0 +1,180 @@
+"""What the framework's handlers share: whom to ask, who may teach, how bodies are taken in."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.types import Receive
+
+from mtspam.serve.contract import Service
+from mtspam.serve.http.connections import Room
+from mtspam.serve.http.messages import Fields, RefusedError
+from mtspam.serve.http.passwords import Gate
+from mtspam.serve.http.scanning import Scanner
+from mtspam.serve.http.unpacking import message_of
+
+__all__ = [
+    "AnyRequest",
+    "Desk",
+    "body_in",
+    "desk_of",
+    "fields_of",
+    "may_teach",
+    "message_in",
+    "totals_of",
+]
+
+AnyRequest = Request[Any, Any, Any]
+
+_log = logging.getLogger(__name__)
+
+_BEARER = "bearer "
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What handlers need; one for each face.
+
+    Parameters
+    ----------
+    service
+        Whom to ask.
+    scanner
+        Answers scans.
+    gate
+        Knows the password.
+    room
+        Bytes that may be arriving.
+    limit
+        The most bytes of a message.
+    is_trusted
+        Whether all clients of the socket may teach.
+    began
+        Unix seconds at which the face was started.
+    """
+
+    service: Service
+    scanner: Scanner
+    gate: Gate
+    room: Room
+    limit: int
+    is_trusted: bool
+    began: float
+
+
+def desk_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Desk:
+    """Return what a request's handler works with."""
+    desk: Desk = connection.app.state.desk
+    return desk
+
+
+def totals_of(desk: Desk) -> Mapping[str, float]:
+    """Return the counts of all workers; none where nobody counts."""
+    counters = getattr(desk.service, "counters", None)
+    return {} if counters is None else counters.totals()
+
+
+def fields_of(request: AnyRequest) -> Fields:
+    """Return a request's header fields."""
+    return list(request.scope["headers"])
+
+
+async def may_teach(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Let through who may teach: whoever uses the control socket, or knows the password.
+
+    Raises
+    ------
+    RefusedError
+        For all others; as `Gate.admit` does.
+    """
+    desk = desk_of(connection)
+    if desk.is_trusted:
+        return
+    password = connection.headers.get("password")
+    if password is None:
+        authorization = connection.headers.get("authorization", "")
+        if authorization[: len(_BEARER)].lower() == _BEARER:
+            password = authorization[len(_BEARER) :]
+        else:
+            password = connection.query_params.get("password")
+    try:
+        await desk.gate.admit(password, connection.client.host if connection.client else "")
+    except RefusedError:
+        await _discard(connection.receive, desk.limit)
+        raise
+
+
+@asynccontextmanager
+async def message_in(request: AnyRequest) -> AsyncIterator[bytes]:
+    """Take in the message of a request; its room is given back on leaving.
+
+    Raises
+    ------
+    RefusedError
+        As `body_in`, and where it cannot be unpacked.
+    """
+    async with body_in(request) as body:
+        yield message_of(fields_of(request), body, desk_of(request).limit)
+
+
+@asynccontextmanager
+async def body_in(request: AnyRequest) -> AsyncIterator[bytes]:
+    """Take in the body of a request as it was sent; its room is given back on leaving.
+
+    Raises
+    ------
+    RefusedError
+        Where it is too large, or there is no room for it.
+    """
+    desk = desk_of(request)
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > desk.limit:
+        await _discard(request.receive, desk.limit)
+        raise _too_large(desk.limit)
+    chunks: list[bytes] = []
+    n_bytes = 0
+    try:
+        async for chunk in _chunks_of(request.receive):
+            if n_bytes + len(chunk) > desk.limit:
+                await _discard(request.receive, desk.limit)
+                raise _too_large(desk.limit)
+            if not desk.room.take(len(chunk)):
+                await _discard(request.receive, desk.limit)
+                raise RefusedError(503, "too much is arriving")
+            n_bytes += len(chunk)
+            chunks.append(chunk)
+        yield b"".join(chunks)
+    finally:
+        desk.room.give_back(n_bytes)
+
+
+def _too_large(limit: int) -> RefusedError:
+    return RefusedError(413, f"the message must not have more than {limit} bytes")
+
+
+async def _chunks_of(receive: Receive) -> AsyncIterator[bytes]:
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise RefusedError(400, "the client went away")
+        if event["type"] == "http.request":
+            if event["body"]:
+                yield event["body"]
+            if not event.get("more_body", False):
+                return
+
+
+async def _discard(receive: Receive, n_bytes: int) -> None:
+    """Let a client say the rest, so that it listens to the answer; up to a limit."""
+    try:
+        async for chunk in _chunks_of(receive):
+            n_bytes -= len(chunk)
+            if n_bytes < 0:
+                return
+    except RefusedError:
+        _log.debug("a client went away before its refusal")
