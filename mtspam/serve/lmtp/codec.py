@@ -171,7 +171,7 @@ class LineReader:
     def _content(self, limit: int) -> Content | None:
         mark = b"\r\n.\r\n"
         end = self._held.find(mark, self._searched)
-        n_bytes = (end if end >= 0 else len(self._held)) - len(b"\r\n")
+        n_bytes = end if end >= 0 else len(self._held) - len(b"\r\n")
         if n_bytes > limit:
             self._is_dropping = True
         if end < 0:
@@ -209,7 +209,7 @@ class ReplyReader:
             If it is no line of a reply, or there are too many.
         """
         text = line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
-        found = re.fullmatch(r"([2-5][0-9][0-9])(?:([ -])([^\r\n]*))?", text, re.ASCII)
+        found = re.fullmatch(r"([2-5][0-9][0-9])(?:([ -])(.*))?", text, re.ASCII | re.DOTALL)
         if found is None:
             raise ProtocolError(f"a server answered {text[:80]!r}, but a reply begins with a code")
         self._lines.append(_printable(found[3] or ""))

@@ -105,6 +105,7 @@ class _Client:
 
     async def _take(self) -> bool:
         """Read what the client sends next; False when there will be nothing more."""
+        self._count(self._session.n_held)
         await self._flush()
         self._is_reading = True
         try:
@@ -288,18 +289,19 @@ class _LmtpFace:
                 _log.warning("dropped %d LMTP sessions that were not done in time", len(late))
                 await asyncio.wait(late)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or not self._limit.enter():
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._limit.enter():
             writer.write(_CROWDED.encode())
             writer.close()
             return
-        client = self._clients[task] = _Client(self, reader, writer)
-        try:
-            await client.run()
-        finally:
-            del self._clients[task]
-            self._limit.leave()
+        client = _Client(self, reader, writer)
+        task = asyncio.get_running_loop().create_task(client.run())
+        self._clients[task] = client
+        task.add_done_callback(self._left)
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        del self._clients[task]
+        self._limit.leave()
 
 
 async def start(service: Service, sock: socket.socket, settings: Settings) -> Face:
