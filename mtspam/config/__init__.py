@@ -3,6 +3,7 @@
 Imported on quick paths, so nothing here needs numpy or numba.
 """
 
+from mtspam.config.processes import ServeSettings
 from mtspam.config.sections import MailSettings, ModelSettings, VerdictSettings
 from mtspam.config.serving import (
     ActionsSettings,
@@ -10,7 +11,6 @@ from mtspam.config.serving import (
     IdentitySettings,
     LmtpSettings,
     MilterSettings,
-    ServeSettings,
     SpamdSettings,
 )
 from mtspam.config.settings import Settings

@@ -1,4 +1,4 @@
-"""The sections of the service: processes, identity, actions, and one for each protocol."""
+"""The sections of the service: identity, actions, and one for each protocol."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,6 @@ __all__ = [
     "IdentitySettings",
     "LmtpSettings",
     "MilterSettings",
-    "ServeSettings",
     "SpamdSettings",
 ]
 
@@ -20,81 +19,6 @@ _PLACES = (
 )
 _LOOPBACK = "on loopback, so that nothing is open to the world unless it is asked for"
 _AS_PEERS = "the port that clients of the protocol look for"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServeSettings(Section):
-    """The processes of `mtspam serve` and their limits."""
-
-    workers: int = setting(
-        0,
-        low=0,
-        high=256,
-        unit="processes",
-        doc="Processes that judge mail; 0: one for each core.",
-        reason="judging is all computing",
-    )
-    socket_mode: str = setting(
-        "0660",
-        doc="Mode of UNIX sockets, in octal.",
-        reason="who is in the service's group may ask it",
-    )
-    max_connections: int = setting(
-        1_000,
-        low=1,
-        high=100_000,
-        unit="connections",
-        doc="Connections that one worker holds open, over all protocols; more are turned away.",
-        reason="far above what a mail server opens; memory stays bounded",
-    )
-    idle_seconds: float = setting(
-        300.0,
-        low=1.0,
-        high=86_400.0,
-        unit="seconds",
-        doc="A connection that sends or takes nothing for so long is closed.",
-        reason="the time that SMTP gives a client",
-    )
-    grace_seconds: float = setting(
-        10.0,
-        low=0.0,
-        high=3_600.0,
-        unit="seconds",
-        doc="How long a worker that is asked to stop may finish what it has begun.",
-        reason="judging takes milliseconds; who needs longer is stuck",
-    )
-    max_queued_labels: int = setting(
-        1_000,
-        low=1,
-        high=1_000_000,
-        unit="labels",
-        doc="Labels of one worker that wait for the writer; more are refused at once.",
-        reason="some seconds of the writer's work, and about 20 MB",
-    )
-    label_seconds: float = setting(
-        10.0,
-        low=0.1,
-        high=3_600.0,
-        unit="seconds",
-        doc="How long a label may take to reach the disk before who gave it is told to try again.",
-        reason="time for a new writer to take over; mail clients wait about as long",
-    )
-    snapshot_seconds: float = setting(
-        300.0,
-        low=1.0,
-        high=86_400.0,
-        unit="seconds",
-        doc="How often the model is written out while it changes.",
-        reason="a writer that starts again has at most so much of the journal to learn again",
-    )
-    recent_bytes: int = setting(
-        67_108_864,
-        low=0,
-        high=68_719_476_736,
-        unit="bytes",
-        doc="Room that each worker has for the examples it judged lately, to learn them by id.",
-        reason="about 5,000 messages of ordinary size; the oldest make room",
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from mtspam.config.fields import KnownSetting, Section, Value, known_settings
+from mtspam.config.processes import ServeSettings
 from mtspam.config.reading import Locate, build_sections, read_toml
 from mtspam.config.sections import MailSettings, ModelSettings, VerdictSettings
 from mtspam.config.serving import (
@@ -16,7 +17,6 @@ from mtspam.config.serving import (
     IdentitySettings,
     LmtpSettings,
     MilterSettings,
-    ServeSettings,
     SpamdSettings,
 )
 
