@@ -191,8 +191,7 @@ def decode_texts(data: bytes) -> list[bytes]:
 def decode_macros(data: bytes) -> list[tuple[str, str]]:
     r"""Read names and values, without the letter of the event that they belong to.
 
-    Braces around a name are dropped: mail servers differ in where they write them. A name without
-    a value, at the end, is left out.
+    Braces around a name are dropped: mail servers differ in where they write them.
 
     Examples
     --------

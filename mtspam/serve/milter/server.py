@@ -146,7 +146,7 @@ class _Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """Read on, and first what has been read already."""
-        if self._transport is not None:
+        if self._transport is not None and self._retry_timer is None:
             self._transport.resume_reading()
             self._go_on()
 
