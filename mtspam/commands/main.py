@@ -32,6 +32,7 @@ _SECTIONS = {
     "Serve it": {
         "ask": ("mtspam.commands.ask", "Score, learn and see why by a running service."),
         "filter": ("mtspam.commands.filter", "Pass a message on with the verdict in its header."),
+        "watch": ("mtspam.commands.watch", "Learn from mail moved into Junk and out of it."),
     },
     "Keep it": {
         "users": ("mtspam.commands.users", "List who has taught it, and how much."),
