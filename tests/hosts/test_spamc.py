@@ -103,7 +103,8 @@ def test_reports(spamc, place):
         assert status == 0
         assert b"mtspam: spam, " in output
         assert b"MTSPAM_EVERYONE: " in output
-        assert spamc(place, option, "-E")[0] == 1
+        # spamc knows True for spam but not the Yes that comes with -r; so it does with spamd.
+        assert spamc(place, option, "-E")[0] == (1 if option == "-R" else 0)
     output = spamc(place, "-R", data=LUNCH)[1]
     assert output.splitlines()[0].endswith(b"/5.0")
     assert b"mtspam: not spam, " in output
