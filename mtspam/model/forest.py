@@ -1,0 +1,240 @@
+"""A forest of decision trees, flattened: predicts as LightGBM does, to the last bit."""
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtspam.errors import DataError, ModelError
+from mtspam.kernels import forest as kernels
+from mtspam.model.foresttext import TreeText, read_forest
+
+__all__ = ["Forest"]
+
+_CATEGORICAL, _LEFT = 1, 2
+_ZERO_IS_MISSING, _NAN_IS_MISSING = 1, 2
+
+_TYPES: Mapping[str, type] = {
+    "column_feature": np.int32,
+    "column_mode": np.uint8,
+    "roots": np.int32,
+    "node_column": np.int32,
+    "threshold": np.float64,
+    "children": np.int32,
+    "values": np.float64,
+    "leaf_number": np.int32,
+    "set_start": np.int32,
+    "set_size": np.int32,
+    "words": np.uint32,
+    "sizes": np.int64,
+}
+
+
+class Forest:
+    """Trees that LightGBM grew, walked by our own kernel; made by `from_text`.
+
+    Safe after a fork, and to be shared between threads: nothing in it changes.
+
+    Parameters
+    ----------
+    arrays
+        As `arrays` gave them.
+
+    Raises
+    ------
+    ModelError
+        Where an array is missing or of a wrong type.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        for name, kind in _TYPES.items():
+            if name not in arrays or arrays[name].dtype != kind:
+                raise ModelError(f"the forest's array {name!r} is missing or of a wrong type")
+        self._arrays = {name: np.ascontiguousarray(arrays[name]) for name in _TYPES}
+        own = self._arrays
+        self.n_features, self.n_outputs, self._n_splits = own["sizes"].tolist()
+        self._columns = (own["column_feature"], own["column_mode"])
+        self._roots = own["roots"]
+        self._nodes = (own["node_column"], own["threshold"], own["children"])
+        self._sets = (own["set_start"], own["set_size"], own["words"])
+        self._has_sets = len(own["words"]) > 0
+        self._values = own["values"]
+        self._n_columns = max(1, len(own["column_feature"]))
+
+    @classmethod
+    def from_text(cls, text: str, *, start: int = 0, n_iterations: int | None = None) -> Self:
+        """Read a model text of LightGBM, as `Booster.model_to_string` gives it.
+
+        Parameters
+        ----------
+        text
+            The model.
+        start
+            The first iteration to take.
+        n_iterations
+            How many; all that follow when not given.
+
+        Raises
+        ------
+        ModelError
+            Where it is no such text, damaged, or has linear trees.
+        """
+        found = read_forest(text)
+        first = start * found.n_outputs
+        last = None if n_iterations is None else first + n_iterations * found.n_outputs
+        builder = _Builder(len(found.names), found.n_outputs)
+        for tree in found.trees[first:last]:
+            builder.add(tree)
+        return cls(builder.arrays())
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return all that makes the forest, to be kept in a file."""
+        return dict(self._arrays)
+
+    @property
+    def n_trees(self) -> int:
+        """The number of trees."""
+        return len(self._roots)
+
+    def predict(self, rows: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the raw scores of rows of features.
+
+        Parameters
+        ----------
+        rows
+            NaN where missing, shape ``(n, n_features)``; further columns are not looked at.
+
+        Returns
+        -------
+        ndarray
+            Shape ``(n,)``, or ``(n, n_outputs)`` where there are several.
+
+        Raises
+        ------
+        DataError
+            Where the shape is another.
+        """
+        return self._sums(self._found(rows))
+
+    def predict_with_leaves(
+        self, rows: NDArray[np.floating]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+        """Return raw scores and, for each tree, the number of the leaf: ``(n, n_trees)``.
+
+        Raises
+        ------
+        DataError
+            Where the shape is another.
+        """
+        found = self._found(rows)
+        return self._sums(found), self._arrays["leaf_number"][found]
+
+    def _sums(self, found: NDArray[np.int32]) -> NDArray[np.float64]:
+        out = np.empty((len(found), self.n_outputs))
+        kernels.sum_leaves(found, self._values, out)
+        return out[:, 0] if self.n_outputs == 1 else out
+
+    def _found(self, rows: NDArray[np.floating]) -> NDArray[np.int32]:
+        if rows.ndim != 2 or rows.shape[1] < self.n_features:  # noqa: PLR2004 - rows and columns
+            raise DataError(
+                f"rows have shape {rows.shape}; they must have at least {self.n_features} columns"
+            )
+        given = np.ascontiguousarray(rows, np.float64)
+        x = np.zeros((len(given), self._n_columns))
+        cats = np.zeros((len(given) if self._has_sets else 0, self._n_columns), np.int32)
+        kernels.fill_columns(given, self._columns, x, cats)
+        found = np.empty((len(given), self.n_trees), np.int32)
+        walk = (self._roots, self._n_splits, self._nodes)
+        if self._has_sets:
+            kernels.find_leaves_with_sets(x, cats, *walk, self._sets, found)
+        else:
+            kernels.find_leaves(x, *walk, found)
+        return found
+
+
+class _Builder:
+    """Flattens tree after tree."""
+
+    def __init__(self, n_features: int, n_outputs: int) -> None:
+        self._sizes = (n_features, n_outputs)
+        self._columns: dict[tuple[int, int], int] = {}
+        self._trees: list[tuple[TreeText, NDArray[np.int32], NDArray[np.float64]]] = []
+
+    def add(self, tree: TreeText) -> None:
+        """Take a tree and give each of its splits a column."""
+        modes, threshold = _modes(tree)
+        keys = zip(tree.feature.tolist(), modes.tolist(), strict=True)
+        columns = [self._columns.setdefault(key, len(self._columns)) for key in keys]
+        self._trees.append((tree, np.array(columns, np.int32), threshold))
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Join the trees: all splits, then all leaves."""
+        n_splits = sum(len(tree.feature) for tree, _, _ in self._trees)
+        n_nodes = n_splits + sum(len(tree.values) for tree, _, _ in self._trees)
+        nodes = np.arange(n_nodes, dtype=np.int32)
+        columns = np.zeros(n_nodes, np.int32)
+        threshold = np.zeros(n_nodes)
+        children = np.repeat(nodes, 2).reshape(-1, 2)
+        values = np.zeros(n_nodes)
+        leaf_number = np.full(n_nodes, -1, np.int32)
+        roots = np.zeros(len(self._trees), np.int32)
+        split, leaf = 0, n_splits
+        for place, (tree, tree_columns, tree_threshold) in enumerate(self._trees):
+            n = len(tree.feature)
+            here = slice(split, split + n)
+            columns[here], threshold[here] = tree_columns, tree_threshold
+            for side, child in enumerate((tree.right, tree.left)):
+                children[here, side] = np.where(child >= 0, split + child, leaf - 1 - child)
+            ends = slice(leaf, leaf + len(tree.values))
+            values[ends] = tree.values
+            leaf_number[ends] = np.arange(len(tree.values))
+            roots[place] = split if n else leaf
+            split, leaf = split + n, leaf + len(tree.values)
+        keys = np.array(list(self._columns), np.int64).reshape(-1, 2)
+        return {
+            "column_feature": keys[:, 0].astype(np.int32),
+            "column_mode": keys[:, 1].astype(np.uint8),
+            "roots": roots,
+            "node_column": columns,
+            "threshold": threshold,
+            "children": children.reshape(-1),
+            "values": values,
+            "leaf_number": leaf_number,
+            **self._sets(n_nodes),
+            "sizes": np.array([*self._sizes, n_splits], np.int64),
+        }
+
+    def _sets(self, n_nodes: int) -> dict[str, NDArray[np.generic]]:
+        if not any(tree.sets for tree, _, _ in self._trees):
+            none = np.empty(0, np.int32)
+            return {"set_start": none, "set_size": none, "words": np.empty(0, np.uint32)}
+        # A threshold has the set at 0, which is empty.
+        end = np.zeros(1, np.uint32)
+        start, size = np.zeros(n_nodes, np.int32), np.zeros(n_nodes, np.int32)
+        words: list[NDArray[np.uint32]] = [end]
+        split, n_words = 0, 1
+        for tree, _, _ in self._trees:
+            for place in np.flatnonzero(tree.decision & _CATEGORICAL).tolist():
+                found = tree.sets[int(tree.threshold[place])]
+                start[split + place], size[split + place] = n_words, len(found)
+                words += [found, end]
+                n_words += len(found) + 1
+            split += len(tree.feature)
+        return {"set_start": start, "set_size": size, "words": np.concatenate(words)}
+
+
+def _modes(tree: TreeText) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Say what stands in for a missing value at each split, so that a threshold alone decides."""
+    missing = (tree.decision >> 2) & 3
+    goes_left = (tree.decision & _LEFT) > 0
+    # Where nothing was missing in training NaN is taken for nought: a direction, too.
+    goes_left = np.where(missing == 0, tree.threshold >= 0.0, goes_left)
+    modes = np.where(goes_left, kernels.MISSING_LEFT, kernels.MISSING_RIGHT)
+    zeros = np.where(goes_left, kernels.ZERO_LEFT, kernels.ZERO_RIGHT)
+    modes = np.where(missing == _ZERO_IS_MISSING, zeros, modes)
+    categorical = (tree.decision & _CATEGORICAL) > 0
+    return (
+        np.where(categorical, kernels.CATEGORY, modes).astype(np.int64),
+        np.where(categorical, -np.inf, tree.threshold),
+    )
