@@ -7,6 +7,7 @@ from mtspam.errors import ConfigError
 
 __all__ = ["ServeSettings"]
 
+_LARGEST_MODE = 0o777
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -120,9 +121,10 @@ class ServeSettings(Section):
         super().__post_init__()
         if self.log_level not in _LOG_LEVELS:
             raise ConfigError(
-                f"serve.log_level is {self.log_level!r}; it must be one of {', '.join(_LOG_LEVELS)}"
+                f"serve.log_level is {self.log_level!r}; it must be one of "
+                + ", ".join(_LOG_LEVELS)
             )
-        if not 0 <= self.mode <= 0o777:
+        if not 0 <= self.mode <= _LARGEST_MODE:
             raise ConfigError(
                 f"serve.socket_mode is {self.socket_mode!r}; it must be octal, such as 0660"
             )

@@ -17,7 +17,7 @@ from mtspam.config import Settings
 from mtspam.mail.views import N_VIEWS
 from mtspam.model import Learner, Starter
 
-__all__ = ["LiveArea", "LiveState", "LiveView"]
+__all__ = ["LiveArea", "LiveState", "LiveView", "copy_sparsely"]
 
 N_SLOTS = 3
 """One in use, one being laid out, and one for a reader that is late by a generation."""
@@ -154,7 +154,7 @@ class LiveArea:
         memory.madvise(mmap.MADV_REMOVE)
         arrays = self._arrays(memory)
         for name, array in learner.room().items():
-            _copy_sparsely(array, arrays[name])
+            copy_sparsely(array, arrays[name])
         n_rows = (len(learner.users), len(learner.groups))
         live = Learner.over(self.settings, arrays, n_rows, learner.arrays())
         self._note_rows(generation, n_rows)
@@ -168,13 +168,7 @@ class LiveArea:
                 with mmap.mmap(self._slots[n], self._size) as memory:
                     memory.madvise(mmap.MADV_REMOVE)
 
-    def note(
-        self,
-        learner: Learner,
-        *,
-        position: int,
-        n_corrections: int,
-    ) -> None:
+    def note(self, learner: Learner, *, position: int, n_corrections: int) -> None:
         """Tell the readers of what was learnt."""
         self._note_rows(self.generation, (len(learner.users), len(learner.groups)))
         self._words[_POSITION] = position
@@ -247,7 +241,7 @@ class LiveView:
         return self._starter
 
 
-def _copy_sparsely(source: NDArray[Any], target: NDArray[Any]) -> None:
+def copy_sparsely(source: NDArray[Any], target: NDArray[Any]) -> None:
     """Copy an array into one of zeros and leave the pages untouched that stay zero.
 
     Parameters

@@ -1,0 +1,55 @@
+"""Which faces there are, where each listens, and how each is started."""
+
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from pathlib import Path
+from socket import socket
+from typing import TYPE_CHECKING
+
+from mtspam.config import Settings
+from mtspam.serve.contract import Face, Service
+
+if TYPE_CHECKING:
+    from mtspam.serve.listeners import Place
+
+__all__ = ["CONTROL", "FACES", "places_of", "start_face"]
+
+CONTROL = "control"
+"""Name of the UNIX socket for the commands of this program: the HTTP face, trusted."""
+
+FACES = {
+    "spamd": "mtspam.serve.spamd.server",
+    "http": "mtspam.serve.http.server",
+    CONTROL: "mtspam.serve.http.server",
+    "milter": "mtspam.serve.milter.server",
+    "lmtp": "mtspam.serve.lmtp.server",
+}
+"""The module of each face, by the name that its listening sockets have."""
+
+_Start = Callable[[Service, socket, Settings], Awaitable[Face]]
+
+
+def places_of(settings: Settings, state: Path) -> "dict[str, tuple[Place, ...]]":
+    """Return where each face is to listen; a face that is off listens nowhere.
+
+    Raises
+    ------
+    ConfigError
+        Where a place is no place; the text names the setting.
+    """
+    from mtspam.serve.listeners import parse_places  # noqa: PLC0415
+
+    places = {
+        name: parse_places(getattr(settings, name).listen, f"{name}.listen")
+        for name in FACES
+        if name != CONTROL
+    }
+    control = settings.http.control
+    path = str(state / control) if control else ""
+    return {**places, CONTROL: parse_places(path, "http.control")}
+
+
+async def start_face(name: str, service: Service, sock: socket, settings: Settings) -> Face:
+    """Let a face answer on a socket that is bound and listening."""
+    start: _Start = import_module(FACES[name]).start
+    return await start(service, sock, settings)
