@@ -214,6 +214,23 @@ def mail(body):
     return b"From: a@example.org\r\nSubject: lunch\r\n\r\n" + body
 
 
+class Failing:
+    """A real service that is down for a while."""
+
+    def __init__(self, service, error, n_times):
+        self.service, self.error, self.n_left = service, error, n_times
+
+    def rule_together(self, raw, envelope):
+        if self.n_left:
+            self.n_left -= 1
+            raise self.error
+        return self.service.rule_together(raw, envelope)
+
+
+def failing(error, n_times=1_000_000):
+    return lambda service: Failing(service, error, n_times)
+
+
 @pytest.fixture(scope="module")
 def shared_face(tmp_path_factory):
     with listening(tmp_path_factory.mktemp("milter")) as it:

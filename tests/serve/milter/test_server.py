@@ -24,6 +24,7 @@ from tests.serve.milter.conftest import (
     RECIPIENT,
     SECONDS,
     SUBJECT,
+    failing,
     field,
     listening,
     message,
@@ -31,23 +32,6 @@ from tests.serve.milter.conftest import (
     packet,
     wait_until,
 )
-
-
-class Failing:
-    """A real service that is down for a while."""
-
-    def __init__(self, service, error, n_times):
-        self.service, self.error, self.n_left = service, error, n_times
-
-    def rule_together(self, raw, envelope):
-        if self.n_left:
-            self.n_left -= 1
-            raise self.error
-        return self.service.rule_together(raw, envelope)
-
-
-def failing(error, n_times=1_000_000):
-    return lambda service: Failing(service, error, n_times)
 
 
 def verdict(packets):
