@@ -157,7 +157,8 @@ def open_engine(path: Path, *, read_only: bool) -> sa.Engine:
     if not read_only and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         raise JournalError(_REASONS["SQLITE_READONLY"])
     try:
-        return _inspected(_engine(path, "mode=ro" if read_only else "mode=rw"))
+        engine = _inspected(_engine(path, "mode=ro" if read_only else "mode=rw"))
+        return engine if read_only else _brought_up_to_date(engine)
     except SQLAlchemyError:
         if not read_only or not _is_sealed(path):
             raise
@@ -224,6 +225,24 @@ def _insist_on_ours(connection: sa.Connection) -> None:
             f"{SCHEMA_VERSION}); upgrade mtspam"
         )
     connection.execute(sa.select(meta)).all()
+
+
+def _brought_up_to_date(engine: sa.Engine) -> sa.Engine:
+    """Add the tables that an older schema lacks: whole or not at all, whoever comes first."""
+    try:
+        with engine.connect() as connection:
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        if version < SCHEMA_VERSION:
+            writing = engine.execution_options(**{WRITING: True})
+            with writing.begin() as connection:
+                meta.metadata.create_all(connection)
+                newer = meta.update().where(meta.c.name == "schema_version")
+                connection.execute(newer.values(value=str(SCHEMA_VERSION)))
+                connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
 
 
 def checkpoint(engine: sa.Engine) -> bool:

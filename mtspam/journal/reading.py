@@ -9,6 +9,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from mtspam.errors import DataError, JournalError
+from mtspam.journal import searchrows
 from mtspam.journal.events import (
     DIGEST_BYTES,
     Counts,
@@ -260,4 +261,4 @@ def audit(connection: sa.Connection) -> int:
         found = connection.execute(query).scalar()
         if found is not None:
             raise JournalError(f"event {found} {fault}; restore the journal from a backup")
-    return n_events
+    return n_events + sum(1 for _ in searchrows.audit(connection))

@@ -16,9 +16,11 @@ __all__ = [
     "examples",
     "meta",
     "row_check",
+    "search_events",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1 had no events of searches."""
 APPLICATION_ID = 0x6D747370
 """Marks the file as ours ("mtsp"), so that another program's database is refused."""
 
@@ -71,6 +73,19 @@ examples = sa.Table(
     _metadata,
     sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
     sa.Column("packed", _Bytes, nullable=False),
+)
+
+search_events = sa.Table(
+    "search_events",
+    _metadata,
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("time", sa.BigInteger, nullable=False),
+    sa.Column("id", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("user", sa.LargeBinary, nullable=False),
+    sa.Column("about", sa.LargeBinary, nullable=False),
+    sa.Column("packed", sa.LargeBinary, nullable=False),
+    sa.Column("row_check", sa.BigInteger, nullable=False),
 )
 
 sa.Index(

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mtspam.journal import searchrows
 from mtspam.journal.events import Appended, EventType, LabelEvent, Withdrawal
 from mtspam.journal.reading import head
 from mtspam.journal.schema import CHECKED, LIVE, events, examples, meta, row_check
@@ -109,6 +110,14 @@ def unlabel(connection: sa.Connection, which: Withdrawal, time: int) -> int:
 
 def forget(connection: sa.Connection, user: UserKey, time: int) -> int:
     """Delete every event of `user` and return their number; the file still needs scrubbing."""
+    n_searched = searchrows.forget(connection, user, time)
+    n_labels = _forget_labels(connection, user, time)
+    if n_searched + n_labels and not is_scrub_due(connection):
+        _insert(connection, meta, [{"name": _SCRUB, "value": "due"}])
+    return n_searched + n_labels
+
+
+def _forget_labels(connection: sa.Connection, user: UserKey, time: int) -> int:
     theirs = events.c.user == user
     n_events, lowest = connection.execute(
         sa.select(sa.func.count(), sa.func.min(events.c.seq)).where(theirs)
@@ -123,8 +132,6 @@ def forget(connection: sa.Connection, user: UserKey, time: int) -> int:
     # The lowest number deleted says which older models hold something of the user.
     tombstone = (seq, EventType.FORGET.value, time, NOBODY, NOBODY, "", lowest, 0.0, b"", "", 0.0)
     _insert(connection, events, [_row(tombstone)])
-    if not is_scrub_due(connection):
-        _insert(connection, meta, [{"name": _SCRUB, "value": "due"}])
     return int(n_events)
 
 

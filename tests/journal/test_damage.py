@@ -60,7 +60,7 @@ def test_every_flipped_bit_is_found_or_harmless(written, rows):
         n_found += found is None
         for rest in copy.parent.glob("copy*"):
             rest.unlink()
-    assert n_found > 50
+    assert n_found > 40
 
 
 def test_a_flipped_bit_in_a_label_stops_the_fold(written, rows, make_digest):
@@ -125,9 +125,9 @@ def test_the_check_sees_more(written, statement, words):
 
 
 def test_a_newer_schema_is_refused(written, rows):
-    change(written, "PRAGMA user_version = 2")
+    change(written, "PRAGMA user_version = 9")
     before = written.read_bytes()
-    assert "written by a newer mtspam (schema 2" in complaint(written, rows)
+    assert "written by a newer mtspam (schema 9" in complaint(written, rows)
     assert written.read_bytes() == before
 
 

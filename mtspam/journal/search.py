@@ -1,0 +1,244 @@
+"""Events of searches in the journal: what was shown to whom, and what they did with it."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+import sqlalchemy as sa
+
+from mtspam.errors import JournalError
+from mtspam.journal import engine as driver
+from mtspam.journal import reading, searchrows
+from mtspam.journal.keys import session_key, user_key
+from mtspam.journal.searchpacking import KINDS, pack_event, unpack_event
+from mtspam.search.events import Event, Interaction, Item, RankingShown
+
+__all__ = ["AppendedEvents", "SearchJournal"]
+
+_ID_BYTES = 16
+_BATCH = 5_000
+_TIME_LIMIT = 1 << 62
+_KIND_OF = {record: name for name, record in KINDS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class AppendedEvents:
+    """What became of the events given to `SearchJournal.append`.
+
+    Parameters
+    ----------
+    n_new
+        Events whose id was not known.
+    n_same
+        Events that stood in the journal already.
+    """
+
+    n_new: int
+    n_same: int
+
+
+class SearchJournal:
+    """The part of a journal that tells of searches; get one from `SearchJournal.open`.
+
+    An event's id and its user's and session's names are kept as keyed hashes only; what is read
+    back has these in their place, in hexadecimal. Use it as a context manager, or call `close`.
+    Open it after a fork, never before.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from mtspam.search.events import Interaction
+    >>> click = Interaction(id="1", time=5, kind="click", item="a", user="ana")
+    >>> with tempfile.TemporaryDirectory() as state:
+    ...     with SearchJournal.open(f"{state}/journal.sqlite", bytes(32)) as journal:
+    ...         journal.append([click, click]), [event.item for _, event in journal.events()]
+    (AppendedEvents(n_new=1, n_same=1), ['a'])
+    """
+
+    def __init__(self, engine: sa.Engine, path: Path, secret: bytes) -> None:
+        self._engine = engine
+        self._path = path
+        self._secret = secret
+
+    @classmethod
+    def open(cls, path: str | Path, secret: bytes, *, read_only: bool = False) -> Self:
+        """Open the journal at `path`, and make an empty one if there is none.
+
+        Parameters
+        ----------
+        path
+            The file, which may be the journal of a spam filter, too.
+        secret
+            Of the installation.
+        read_only
+            Refuse to write, and do not make what is missing.
+
+        Raises
+        ------
+        JournalError
+            If it is missing, torn, no journal, of a newer schema, or cannot be opened so.
+        """
+        path = Path(path)
+        with driver.complaints(path):
+            if not read_only and not path.exists():
+                driver.create(path)
+            engine = driver.open_engine(path, read_only=read_only)
+        return cls(engine, path, secret)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file. Closing twice is harmless."""
+        with suppress(JournalError), driver.complaints(self._path):
+            driver.checkpoint(self._engine)
+        self._engine.dispose()
+
+    @property
+    def identity(self) -> str:
+        """A random name given when the journal was made.
+
+        Raises
+        ------
+        JournalError
+            If the journal cannot be read.
+        """
+        with self._connection() as connection:
+            return reading.identity(connection)
+
+    def append(self, events: Iterable[Event]) -> AppendedEvents:
+        """Add events, all or none; when this returns they are on the disk.
+
+        An event whose id is known already (among events of its kind) adds nothing. They may come
+        in any order: who folds them sorts by time.
+
+        Raises
+        ------
+        DataError
+            If a field cannot be stored.
+        JournalError
+            If the journal cannot be written to; then it is as it was.
+        """
+        n_new = n_given = 0
+        rest = iter(events)
+        with self._connection(**{driver.WRITING: True}) as connection, connection.begin():
+            while batch := list(islice(rest, _BATCH)):
+                n_given += len(batch)
+                n_new += searchrows.append(connection, [self._row(event) for event in batch])
+        return AppendedEvents(n_new, n_given - n_new)
+
+    def events(
+        self, *, after: int = 0, upto: int | None = None, by_time: bool = True
+    ) -> Iterator[tuple[int, Event]]:
+        """Yield events with their numbers, by time, those of one moment as they came in.
+
+        Parameters
+        ----------
+        after, upto
+            Only events with a number above `after` and, where given, up to `upto`.
+        by_time
+            False: as they came in.
+
+        Raises
+        ------
+        JournalError
+            If an event is damaged or the journal cannot be read.
+        """
+        with self._connection() as connection:
+            for batch in searchrows.rows(connection, after, upto, _BATCH, by_time=by_time):
+                yield from _unpacked(batch)
+
+    def head(self) -> int:
+        """Return the number of the last event, 0 if there is none.
+
+        Raises
+        ------
+        JournalError
+            If the journal cannot be read.
+        """
+        with self._connection() as connection:
+            return searchrows.head(connection)
+
+    def is_intact(self, position: int) -> bool:
+        """Say whether nothing up to `position` was forgotten after it.
+
+        Raises
+        ------
+        JournalError
+            If the journal cannot be read.
+        """
+        with self._connection() as connection:
+            return not searchrows.forgotten_since(connection, position)
+
+    def hashed(self, event: Event) -> Event:
+        """Return an event as it would be read back from the journal.
+
+        Raises
+        ------
+        DataError
+            If a field cannot be stored.
+        """
+        return next(_unpacked([self._row(event)]))[1]
+
+    def user_name(self, user: str) -> str:
+        """Return the name under which a user appears in events that are read back."""
+        return user_key(user, self._secret).hex()
+
+    def _row(self, event: Event) -> searchrows.Row:
+        kind = _KIND_OF[type(event)]
+        about = ""
+        if isinstance(event, RankingShown):
+            about = event.id
+        elif isinstance(event, Interaction):
+            about = event.ranking
+        user = b"" if isinstance(event, Item) else user_key(event.user, self._secret)
+        if not -_TIME_LIMIT < event.time < _TIME_LIMIT:
+            raise JournalError(f"an event's time is {event.time}; it must be milliseconds")
+        return (
+            0,
+            kind,
+            int(event.time),
+            self._id(kind, event.id),
+            user,
+            self._id("ranking", about) if about else b"",
+            pack_event(_with_session(event, self._secret)),
+        )
+
+    def _id(self, kind: str, name: str) -> bytes:
+        data = f"{kind} {name}".encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(data, digest_size=_ID_BYTES, key=self._secret).digest()
+
+    @contextmanager
+    def _connection(self, **options: bool) -> Iterator[sa.Connection]:
+        with driver.complaints(self._path), self._engine.connect() as connection:
+            yield connection.execution_options(**options)
+
+
+def _with_session(event: Event, secret: bytes) -> Event:
+    """Return an event whose session's name is hashed."""
+    if isinstance(event, RankingShown | Interaction) and event.session:
+        return replace(event, session=session_key(event.session, secret))
+    return event
+
+
+def _unpacked(rows: Sequence[searchrows.Row]) -> Iterator[tuple[int, Event]]:
+    """Yield the events of rows with their numbers.
+
+    Raises
+    ------
+    JournalError
+        If one is damaged.
+    """
+    for seq, kind, time, own, user, about, packed in rows:
+        try:
+            event = unpack_event(kind, (own.hex(), user.hex(), about.hex()), time, packed)
+        except JournalError as error:
+            raise JournalError(f"search event {seq}: {error}") from error
+        yield seq, event

@@ -1,0 +1,139 @@
+"""What is done to the table of search events, each inside a transaction of the caller."""
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+
+from mtspam.errors import JournalError
+from mtspam.journal.schema import search_events
+from mtspam.types import NOBODY, UserKey
+
+__all__ = ["Row", "append", "audit", "forget", "forgotten_since", "head", "rows"]
+
+FORGET = "forget"
+_IDS_A_QUERY = 500
+_AUDIT_ROWS = 2_000
+_NUMBERS = struct.Struct("<qq")
+_NAMES = ("seq", "kind", "time", "id", "user", "about", "packed")
+_COLUMNS = [search_events.c[name] for name in _NAMES]
+
+Row = tuple[int, str, int, bytes, bytes, bytes, bytes]
+"""Number, kind, time, id, user, ranking, packed event."""
+
+
+def head(connection: sa.Connection) -> int:
+    """Return the number of the last event, 0 if there is none."""
+    if not _is_there(connection):
+        return 0
+    return connection.execute(sa.select(sa.func.max(search_events.c.seq))).scalar() or 0
+
+
+def append(connection: sa.Connection, given: Sequence[Row]) -> int:
+    """Add the events whose ids are new, numbered anew, and return how many were."""
+    known = _known(connection, [row[3] for row in given])
+    seq = head(connection)
+    fresh: list[dict[str, Any]] = []
+    for row in given:
+        if row[3] in known:
+            continue
+        known.add(row[3])
+        seq += 1
+        values = (seq, *row[1:])
+        fresh.append({**dict(zip(_NAMES, values, strict=True)), "row_check": _check(values)})
+    if fresh:
+        connection.execute(search_events.insert(), fresh)
+    return len(fresh)
+
+
+def _known(connection: sa.Connection, ids: Sequence[bytes]) -> set[bytes]:
+    known: set[bytes] = set()
+    rest = iter(ids)
+    while chunk := list(islice(rest, _IDS_A_QUERY)):
+        query = sa.select(search_events.c.id).where(search_events.c.id.in_(chunk))
+        known.update(connection.execute(query).scalars())
+    return known
+
+
+def rows(
+    connection: sa.Connection, after: int, upto: int | None, batch_size: int, *, by_time: bool
+) -> Iterator[list[Row]]:
+    """Yield the events with ``after < seq <= upto``, by number or by time and number."""
+    if not _is_there(connection):
+        return
+    query = sa.select(*_COLUMNS, search_events.c.row_check).where(search_events.c.seq > after)
+    if upto is not None:
+        query = query.where(search_events.c.seq <= upto)
+    first = [search_events.c.time] if by_time else []
+    query = query.where(search_events.c.kind != FORGET).order_by(*first, search_events.c.seq)
+    for found in connection.execute(query).partitions(batch_size):
+        yield [_insisted(row) for row in found]
+
+
+def forget(connection: sa.Connection, user: UserKey, time: int) -> int:
+    """Delete a user's events, and others' that name their rankings; return how many."""
+    table = search_events.c
+    theirs = sa.select(table.id).where(table.user == user, table.kind == "ranking")
+    which = sa.or_(table.user == user, table.about.in_(theirs))
+    n_events, lowest = connection.execute(
+        sa.select(sa.func.count(), sa.func.min(table.seq)).where(which)
+    ).one()
+    if not n_events:
+        return 0
+    seq = head(connection) + 1
+    doomed = connection.execute(sa.select(table.seq).where(which)).scalars().all()
+    connection.execute(
+        search_events.delete().where(table.seq == sa.bindparam("doomed")),
+        [{"doomed": one} for one in doomed],
+    )
+    # The lowest number deleted says which older models hold something of the user.
+    values = (seq, FORGET, time * 1000, b"forget %d" % seq, NOBODY, b"", b"%d" % lowest)
+    stone = {**dict(zip(_NAMES, values, strict=True)), "row_check": _check(values)}
+    connection.execute(search_events.insert(), [stone])
+    return int(n_events)
+
+
+def forgotten_since(connection: sa.Connection, position: int) -> bool:
+    """Say whether an event up to `position` was deleted after it."""
+    if not _is_there(connection):
+        return False
+    query = sa.select(search_events.c.packed).where(
+        search_events.c.kind == FORGET, search_events.c.seq > position
+    )
+    return any(int(lowest) <= position for lowest in connection.execute(query).scalars())
+
+
+def audit(connection: sa.Connection) -> Iterator[Row]:
+    """Yield every event that is not a forgetting, checked.
+
+    Raises
+    ------
+    JournalError
+        At the first one that is damaged.
+    """
+    for batch in rows(connection, 0, None, _AUDIT_ROWS, by_time=False):
+        yield from batch
+
+
+def _is_there(connection: sa.Connection) -> bool:
+    """Say whether the table is there: who only reads does not bring an older file up to date."""
+    return sa.inspect(connection).has_table(search_events.name)
+
+
+def _check(values: Sequence[Any]) -> int:
+    seq, kind, time, own, user, about, packed = values
+    parts = (_NUMBERS.pack(seq, time), kind.encode(), own, user, about, packed)
+    return zlib.crc32(b"|".join(parts))
+
+
+def _insisted(row: sa.Row[*tuple[Any, ...]]) -> Row:
+    values: Row = tuple(row[:-1])
+    try:
+        if _check(values) == row[-1]:
+            return values
+    except (struct.error, TypeError, AttributeError):
+        pass  # a damaged value can be of any type
+    raise JournalError(f"search event {row[0]} is damaged; restore the journal from a backup")
