@@ -124,6 +124,8 @@ directory); start it with `mtspam serve`
             connection.request(method, target, body, headers)
             response = connection.getresponse()
             text = response.read(_MAX_REPLY_BYTES)
+            if response.length:
+                raise http.client.IncompleteRead(text, response.length)
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise ServiceError(

@@ -21,6 +21,7 @@ _JUST_BELOW = 0.06  # less than half of what one decimal shows
 _LIKELY = 0.5
 _MAX_STARS = 50
 _MAX_SUBJECT_CHARACTERS = 900  # a line may have 998
+_MAX_ENCODED_CHARACTERS = 120  # each of up to four bytes, in words that are half again as long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,16 +166,15 @@ def _subject(raw: bytes, settings: Settings) -> str:
     whole = f"{prefix}{said}"[:_MAX_SUBJECT_CHARACTERS]
     if not whole.isascii():
         text = whole.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        whole = Header(text, "utf-8", maxlinelen=_MAX_SUBJECT_CHARACTERS).encode(linesep=" ")
-    return ascii_value(" ".join(whole.split("\n")))
+        words = Header(text[:_MAX_ENCODED_CHARACTERS], "utf-8").encode(linesep="\n").split("\n")
+        whole = " ".join(word.strip() for word in words)
+    return ascii_value(whole)
 
 
 def _why(judgement: Judgement) -> str:
+    levels = {"your organisation": judgement.group, "you": judgement.personal}
     parts = [f"everyone {judgement.shared:+.1f}"]
-    if judgement.group:
-        parts.append(f"your organisation {judgement.group:+.1f}")
-    if judgement.personal:
-        parts.append(f"you {judgement.personal:+.1f}")
+    parts += [f"{whose} {odds:+.1f}" for whose, odds in levels.items() if round(odds, 1)]
     return ", ".join(parts)
 
 

@@ -228,9 +228,9 @@ class MailService:
             # Somebody put the id of another message into this one.
             digest = message_digest(raw, self._model.secret)
             return await self._label(digest, said, (label, user, source))
-        return await self._label(
-            digest, Recalled(recalled.example, said.prior), (label, user, source)
-        )
+        # A starter that was not asked when the message was judged said nothing: 0.
+        as_judged = Recalled(recalled.example, recalled.prior or said.prior)
+        return await self._label(digest, as_judged, (label, user, source))
 
     async def learn_id(
         self, message_id: str, label: Label, *, user: str | None, source: str
