@@ -6,9 +6,11 @@ import httptools
 
 from mtspam.serve.http.messages import Arrived, RefusedError
 
-__all__ = ["HttpReader", "hot_target"]
+__all__ = ["MAX_HEAD_BYTES", "HttpReader", "hot_target"]
 
-_MAX_HEAD_BYTES = 65_536
+MAX_HEAD_BYTES = 65_536
+"""Bytes that the header of a request may have, and what trails its body."""
+
 _WORDS_OF_FIRST_LINE = 3
 
 
@@ -63,7 +65,7 @@ class HttpReader:
                 raise self._refusal or RefusedError(400, "the request is no HTTP") from problem
         if self._refusal is not None:
             raise self._refusal
-        if not self._is_head_over and self._n_head_bytes > _MAX_HEAD_BYTES:
+        if self._n_head_bytes > MAX_HEAD_BYTES and not self._is_complete:
             raise RefusedError(431, "the header is too long")
         if not self._is_complete:
             return None
@@ -89,6 +91,9 @@ class HttpReader:
         """Take a header field."""
         if self._is_complete:
             return
+        if self._is_head_over:  # a trailer: it must not say what the header did not
+            self._n_head_bytes += len(name) + len(value)
+            return
         name = name.lower()
         self._request.fields.append((name, value))
         if name == b"content-length":
@@ -102,6 +107,7 @@ class HttpReader:
     def on_headers_complete(self) -> None:
         """Take the end of the header."""
         self._is_head_over = True
+        self._n_head_bytes = 0
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""

@@ -6,7 +6,10 @@ from typing import Protocol
 from mtspam.config import Settings
 from mtspam.serve.limits import connection_limit
 
-__all__ = ["Connection", "Connections", "Room"]
+__all__ = ["LINGER_SECONDS", "Connection", "Connections", "Room"]
+
+LINGER_SECONDS = 5.0
+"""How long a client whose request was refused may go on sending before it is cut off."""
 
 _CHECKS_IN_IDLE_TIME = 8
 _MOST_SECONDS_BETWEEN_CHECKS = 5.0

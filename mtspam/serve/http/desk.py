@@ -1,6 +1,5 @@
 """What the framework's handlers share: whom to ask, who may teach, how bodies are taken in."""
 
-import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,8 +29,6 @@ __all__ = [
 ]
 
 AnyRequest = Request[Any, Any, Any]
-
-_log = logging.getLogger(__name__)
 
 _BEARER = "bearer "
 
@@ -102,11 +99,7 @@ async def may_teach(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
             password = authorization[len(_BEARER) :]
         else:
             password = connection.query_params.get("password")
-    try:
-        await desk.gate.admit(password, connection.client.host if connection.client else "")
-    except RefusedError:
-        await _discard(connection.receive, desk.limit)
-        raise
+    await desk.gate.admit(password, connection.client.host if connection.client else "")
 
 
 @asynccontextmanager
@@ -134,17 +127,14 @@ async def body_in(request: AnyRequest) -> AsyncIterator[bytes]:
     desk = desk_of(request)
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > desk.limit:
-        await _discard(request.receive, desk.limit)
         raise _too_large(desk.limit)
     chunks: list[bytes] = []
     n_bytes = 0
     try:
         async for chunk in _chunks_of(request.receive):
             if n_bytes + len(chunk) > desk.limit:
-                await _discard(request.receive, desk.limit)
                 raise _too_large(desk.limit)
             if not desk.room.take(len(chunk)):
-                await _discard(request.receive, desk.limit)
                 raise RefusedError(503, "too much is arriving")
             n_bytes += len(chunk)
             chunks.append(chunk)
@@ -167,14 +157,3 @@ async def _chunks_of(receive: Receive) -> AsyncIterator[bytes]:
                 yield event["body"]
             if not event.get("more_body", False):
                 return
-
-
-async def _discard(receive: Receive, n_bytes: int) -> None:
-    """Let a client say the rest, so that it listens to the answer; up to a limit."""
-    try:
-        async for chunk in _chunks_of(receive):
-            n_bytes -= len(chunk)
-            if n_bytes < 0:
-                return
-    except RefusedError:
-        _log.debug("a client went away before its refusal")

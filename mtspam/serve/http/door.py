@@ -14,7 +14,7 @@ from time import time
 from typing import Protocol, cast
 
 from mtspam.serve.http.arrivals import HttpReader, hot_target
-from mtspam.serve.http.connections import Connection, Connections
+from mtspam.serve.http.connections import LINGER_SECONDS, Connection, Connections
 from mtspam.serve.http.lines import (
     LineReader,
     error_lines,
@@ -33,7 +33,6 @@ _log = logging.getLogger(__name__)
 
 SERVER_NAME = "mtspam"
 _MAX_LINE_BYTES = 8_192
-_LINGER_SECONDS = 5.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
@@ -288,7 +287,7 @@ class Door(asyncio.Protocol):
         # To close with bytes unread would take the answer back: the client may never see it.
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._transport.abort)
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.abort)
 
     def _close(self) -> None:
         self._is_over = True

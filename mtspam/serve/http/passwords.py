@@ -21,6 +21,8 @@ _log = logging.getLogger(__name__)
 # One of the choices for scrypt that OWASP calls equal: 32 MB, a quarter of a second a guess.
 _N, _R, _P = 2**15, 8, 3
 _MAX_MEMORY_BYTES = 1 << 30
+_KEY_BYTES = 32
+_NO_HASH = "http.password_hash is no hash as `mtspam serve --hash-password` prints it"
 _WINDOW_SECONDS = 60.0
 _MAX_SOURCES = 10_000
 _IPV6_NETWORK_BITS = 64
@@ -28,7 +30,9 @@ _IPV6_NETWORK_BITS = 64
 
 def _derived(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
     key = password.encode("utf-8", "surrogatepass")
-    return hashlib.scrypt(key, salt=salt, n=n, r=r, p=p, maxmem=_MAX_MEMORY_BYTES, dklen=32)
+    return hashlib.scrypt(
+        key, salt=salt, n=n, r=r, p=p, maxmem=_MAX_MEMORY_BYTES, dklen=_KEY_BYTES
+    )
 
 
 def hash_password(password: str) -> str:
@@ -53,15 +57,20 @@ def is_password(password: str, stored: str) -> bool:
     ConfigError
         Where `stored` is no hash.
     """
+    expected, salt, costs = _parsed(stored)
+    return hmac.compare_digest(_derived(password, salt, *costs), expected)
+
+
+def _parsed(stored: str) -> tuple[bytes, bytes, tuple[int, int, int]]:
     try:
         n, r, p, salt, expected = stored.removeprefix("scrypt$").split("$")
-        key = base64.b64decode(expected, validate=True)
-        given = _derived(password, base64.b64decode(salt, validate=True), int(n), int(r), int(p))
+        costs = int(n), int(r), int(p)
+        parts = [base64.b64decode(part, validate=True) for part in (expected, salt)]
     except (ValueError, binascii.Error) as problem:
-        raise ConfigError(
-            "http.password_hash is no hash as `mtspam serve --hash-password` prints it"
-        ) from problem
-    return hmac.compare_digest(given, key)
+        raise ConfigError(_NO_HASH) from problem
+    if len(parts[0]) != _KEY_BYTES or any(one < 1 for one in costs):
+        raise ConfigError(_NO_HASH)
+    return parts[0], parts[1], costs
 
 
 class Gate:
@@ -73,9 +82,16 @@ class Gate:
         The hash; nobody gets through where it is empty.
     max_failures
         Wrong guesses of one source within a minute.
+
+    Raises
+    ------
+    ConfigError
+        Where `stored` is neither empty nor a hash.
     """
 
     def __init__(self, stored: str, max_failures: int) -> None:
+        if stored:
+            _parsed(stored)
         self._stored = stored
         self._max_failures = max_failures
         self._key = secrets.token_bytes(32)

@@ -12,9 +12,11 @@ from uvicorn.server import ServerState
 from mtspam.config import HttpSettings, Settings
 from mtspam.serve.contract import Face, Service
 from mtspam.serve.http.app import build_app
+from mtspam.serve.http.arrivals import MAX_HEAD_BYTES
 from mtspam.serve.http.connections import Connections
 from mtspam.serve.http.desk import Desk
 from mtspam.serve.http.door import Door, House
+from mtspam.serve.http.hearing import HearsOut
 from mtspam.serve.http.passwords import Gate
 from mtspam.serve.http.scanning import Scanner
 
@@ -27,12 +29,33 @@ class _Rest(HttpToolsProtocol):
     def __init__(self, config: Config, state: ServerState, connections: Connections) -> None:
         super().__init__(config, state, {})
         self._table = connections
-        self._is_working = False
+        self._n_head_bytes = 0
+        self._is_head_over = False
         self.last_seen = connections.now()
 
     def data_received(self, data: bytes) -> None:
         self.last_seen = self._table.now()
+        if not self._is_head_over:
+            self._n_head_bytes += len(data)
         super().data_received(data)
+        if self._n_head_bytes > MAX_HEAD_BYTES:
+            self.give_up()
+
+    # uvicorn itself takes headers and trailers of any length.
+
+    def on_message_begin(self) -> None:
+        self._n_head_bytes, self._is_head_over = 0, False
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_head_over:
+            self._n_head_bytes += len(name) + len(value)
+        else:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._n_head_bytes, self._is_head_over = 0, True
+        super().on_headers_complete()
 
     def resume_writing(self) -> None:
         self.last_seen = self._table.now()
@@ -104,7 +127,7 @@ async def start(service: Service, sock: socket.socket, settings: Settings) -> Fa
         began=time.time(),
     )
     config = Config(
-        build_app(desk),
+        HearsOut(build_app(desk)),
         http="httptools",
         ws="none",
         lifespan="off",
