@@ -30,6 +30,7 @@ _SECTIONS = {
         "forget": ("mtspam.commands.forget", "Erase all that a user ever said."),
     },
     "Serve it": {
+        "serve": ("mtspam.commands.serve", "Serve mail servers, over the protocols they speak."),
         "ask": ("mtspam.commands.ask", "Score, learn and see why by a running service."),
         "filter": ("mtspam.commands.filter", "Pass a message on with the verdict in its header."),
         "watch": ("mtspam.commands.watch", "Learn from mail moved into Junk and out of it."),

@@ -4,13 +4,10 @@ from collections.abc import Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
 from socket import socket
-from typing import TYPE_CHECKING
 
 from mtspam.config import Settings
 from mtspam.serve.contract import Face, Service
-
-if TYPE_CHECKING:
-    from mtspam.serve.listeners import Place
+from mtspam.serve.listeners import Place, parse_places
 
 __all__ = ["CONTROL", "FACES", "places_of", "start_face"]
 
@@ -29,7 +26,7 @@ FACES = {
 _Start = Callable[[Service, socket, Settings], Awaitable[Face]]
 
 
-def places_of(settings: Settings, state: Path) -> "dict[str, tuple[Place, ...]]":
+def places_of(settings: Settings, state: Path) -> dict[str, tuple[Place, ...]]:
     """Return where each face is to listen; a face that is off listens nowhere.
 
     Raises
@@ -37,16 +34,14 @@ def places_of(settings: Settings, state: Path) -> "dict[str, tuple[Place, ...]]"
     ConfigError
         Where a place is no place; the text names the setting.
     """
-    from mtspam.serve.listeners import parse_places  # noqa: PLC0415
-
     places = {
         name: parse_places(getattr(settings, name).listen, f"{name}.listen")
         for name in FACES
         if name != CONTROL
     }
     control = settings.http.control
-    path = str(state / control) if control else ""
-    return {**places, CONTROL: parse_places(path, "http.control")}
+    places[CONTROL] = (Place(path=str(state / control)),) if control else ()
+    return places
 
 
 async def start_face(name: str, service: Service, sock: socket, settings: Settings) -> Face:

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -210,7 +211,9 @@ class Listeners:
     def _shut(self, key: tuple[str, Place]) -> None:
         _close(self._open.pop(key))
         if key[1].path:
-            Path(key[1].path).unlink(missing_ok=True)
+            # Where root made it and is root no longer, the next start makes room for itself.
+            with suppress(OSError):
+                Path(key[1].path).unlink()
 
     def let_go(self) -> None:
         """Close this process's copies only; the sockets stay as they are."""

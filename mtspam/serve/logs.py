@@ -3,9 +3,9 @@
 import logging
 import os
 import sys
-from datetime import UTC, datetime
+import time
 
-__all__ = ["LogLines", "set_up_logs"]
+__all__ = ["LogLines", "quoted", "set_up_logs", "stamp"]
 
 _STANDARD = frozenset(
     {*logging.LogRecord("", 0, "", 0, "", None, None).__dict__, "message", "asctime", "taskName"}
@@ -25,25 +25,36 @@ class LogLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        moment = datetime.fromtimestamp(record.created, UTC)
         parts = [
-            f"time={moment:%Y-%m-%dT%H:%M:%S}.{int(record.msecs):03d}Z",
+            stamp(record.created),
             f"level={record.levelname.lower()}",
             f"from={record.name.removeprefix('mtspam.').removeprefix('serve.')}",
             f"pid={os.getpid()}",
-            f"msg={_value(record.getMessage())}",
+            f"msg={quoted(record.getMessage())}",
         ]
         parts += [
-            f"{name}={_value(str(value))}"
+            f"{name}={quoted(str(value))}"
             for name, value in record.__dict__.items()
             if name not in _STANDARD
         ]
         if record.exc_info:
-            parts.append(f"trace={_value(self.formatException(record.exc_info))}")
+            parts.append(f"trace={quoted(self.formatException(record.exc_info))}")
         return " ".join(parts)
 
 
-def _value(text: str) -> str:
+def stamp(moment: float) -> str:
+    """Write a moment as all lines begin.
+
+    Examples
+    --------
+    >>> stamp(0.25)
+    'time=1970-01-01T00:00:00.250Z'
+    """
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
+    return f"time={whole}.{int(moment % 1 * 1000):03d}Z"
+
+
+def quoted(text: str) -> str:
     """Quote a value where it must be; whatever is in it, it stays on its line."""
     if text and _PLAIN.issuperset(text):
         return text

@@ -1,0 +1,73 @@
+"""What is done once before the fork, so that a child is ready within milliseconds of it."""
+
+import gc
+import time
+from importlib import import_module
+
+import numpy as np
+
+from mtspam.config import ModelSettings, Settings
+from mtspam.journal import pack_example, unpack_many
+from mtspam.mail.views import N_VIEWS
+from mtspam.model import Batch, Learner, Starter, contributions
+from mtspam.serve.faces import FACES
+from mtspam.spam.hashing import MailHasher, load_starter
+from mtspam.types import GroupKey, UserKey
+
+__all__ = ["warm_up"]
+
+_MESSAGE = b"""\
+From: ana@example.org
+Subject: =?utf-8?b?Zmlyc3Q=?=
+Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: text/plain; charset=koi8-r
+Content-Transfer-Encoding: base64
+
+8NLJ18XU
+--b
+Content-Type: text/html
+
+<p>caf\xe9 <a href="http://www.example.org/">example.org</a>
+--b--
+"""
+
+
+def warm_up(settings: Settings) -> Starter | None:
+    """Load what every child needs: machine code, the starter model, the modules of the faces.
+
+    Returns
+    -------
+    Starter or None
+        The starter model, if there is one.
+    """
+    starter = load_starter()
+    hasher = MailHasher(settings, bytes(32), starter)
+    features, priors = hasher.hash([_MESSAGE])
+    packed = [pack_example(example) for example in hasher.examples(features)]
+    unpack_many(packed, [1])
+    small = ModelSettings(shared_bits=8, personal_bits=8, group_bits=8, auxiliary_bits=8)
+    learner = Learner(small, N_VIEWS)
+    user, group = UserKey(bytes(15) + b"u"), GroupKey(bytes(15) + b"g")
+    asked = Batch(features=features, users=[user], groups=[group], priors=priors)
+    learner.learn_many(
+        Batch(
+            features=features,
+            users=[user],
+            groups=[group],
+            priors=priors,
+            values=np.ones(1, np.int8),
+            kinds=np.zeros(1, np.int8),
+            times=np.array([int(time.time())]),
+            weights=np.ones(1),
+        )
+    )
+    learner.predict_many(asked)
+    contributions(learner, N_VIEWS - 1, features.values, user=user, group=group)
+    for module in sorted(set(FACES.values())):
+        import_module(module)
+    # What lives now lives for good: looking through it would copy every page in every child.
+    gc.collect()
+    gc.freeze()
+    return starter
