@@ -4,6 +4,7 @@ Imported on quick paths, so nothing here needs numpy or numba.
 """
 
 from mtspam.config.processes import ServeSettings
+from mtspam.config.ranking import RankingSettings
 from mtspam.config.sections import MailSettings, ModelSettings, VerdictSettings
 from mtspam.config.serving import (
     ActionsSettings,
@@ -23,6 +24,7 @@ __all__ = [
     "MailSettings",
     "MilterSettings",
     "ModelSettings",
+    "RankingSettings",
     "ServeSettings",
     "Settings",
     "SpamdSettings",

@@ -9,6 +9,7 @@ from typing import Any, Self, cast
 
 from mtspam.config.fields import KnownSetting, Section, Value, known_settings
 from mtspam.config.processes import ServeSettings
+from mtspam.config.ranking import RankingSettings
 from mtspam.config.reading import Locate, build_sections, read_toml
 from mtspam.config.sections import MailSettings, ModelSettings, VerdictSettings
 from mtspam.config.serving import (
@@ -44,6 +45,7 @@ class Settings:
     http: HttpSettings = field(default_factory=HttpSettings)
     milter: MilterSettings = field(default_factory=MilterSettings)
     lmtp: LmtpSettings = field(default_factory=LmtpSettings)
+    ranking: RankingSettings = field(default_factory=RankingSettings)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
