@@ -99,6 +99,8 @@ def command(
         if not root.is_dir():
             raise click.ClickException(f"{root}: there is no such directory")
     most = setting_in(common.config, "mail", "max_message_bytes")
+    if memory is None:
+        common.state_path.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept = Memory(Path(memory) if memory else common.state_path / "watch.sqlite")
     watcher = Watcher(
         client_of(common, socket),

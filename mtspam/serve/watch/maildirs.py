@@ -151,7 +151,9 @@ def _decoded(name: str) -> str:
             return "&"
         text = found[1].replace(",", "/")
         try:
-            return base64.b64decode(text + "=" * (-len(text) % 4)).decode("utf-16-be")
+            return base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode(
+                "utf-16-be"
+            )
         except (binascii.Error, UnicodeDecodeError):
             return found[0]
 
