@@ -256,5 +256,3 @@ def copy_sparsely(source: NDArray[Any], target: NDArray[Any]) -> None:
     pages = raw[:whole].reshape(n_whole, _PAGE_BYTES)
     place[:whole].reshape(n_whole, _PAGE_BYTES)[is_written] = pages[is_written]
     place[whole:] = raw[whole:]
-
-

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from types import FrameType
 
 from mtspam.config import Settings
 from mtspam.errors import DataError, JournalError, MtspamError
@@ -202,37 +201,41 @@ def run_writer(
     SnapshotError
         Where the snapshot is of a newer version, or the last one cannot be written.
     """
-    woken, wake = os.pipe()
-    os.set_blocking(woken, False)
-    os.set_blocking(wake, False)
-    is_stopping = False
-
-    def stop(_number: int = 0, _frame: FrameType | None = None) -> None:
-        nonlocal is_stopping
-        is_stopping = True
-
-    def drain() -> None:
-        os.read(woken, 4096)
-
+    alarm = _Alarm()
     with ExitStack() as exits:
         exits.enter_context(directory.writing())
         directory.prepare()
         journal = exits.enter_context(Journal.open(directory.journal))
-        keeper = ModelKeeper(directory, settings, journal, area, lambda: _poke(wake))
+        keeper = ModelKeeper(directory, settings, journal, area, alarm.wake)
         writer = Writer(keeper, listener, area)
-        writer.watch(woken, drain)
-        writer.watch(lifeline, stop)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, stop)
+        writer.watch(alarm.reader, alarm.drain)
+        writer.watch(lifeline, alarm.stop)
+        signal.set_wakeup_fd(alarm.writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, lambda _number, _frame: alarm.stop())
         area.note_writer(os.getpid())
         ready()
-        while not is_stopping:
+        while not alarm.is_stopping:
             writer.turn()
         writer.close()
         keeper.close()
         area.note_writer(0)
 
 
-def _poke(descriptor: int) -> None:
-    with suppress(BlockingIOError):  # it is awake already
-        os.write(descriptor, b"!")
+class _Alarm:
+    """Wakes the writer, from another thread or a signal, and says whether it is to stop."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        for end in (self.reader, self.writer):
+            os.set_blocking(end, False)
+        self.is_stopping = False
+
+    def wake(self) -> None:
+        with suppress(BlockingIOError):  # it is awake already
+            os.write(self.writer, b"!")
+
+    def drain(self) -> None:
+        os.read(self.reader, 4096)
+
+    def stop(self) -> None:
+        self.is_stopping = True

@@ -154,9 +154,9 @@ class _Line(asyncio.Protocol):
         self._frames = Frames()
         self._transport: asyncio.Transport | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+    # uvloop's transports are no `asyncio.Transport`, they only do what one does.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a stream has no other
+        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         self._frames.feed(data)

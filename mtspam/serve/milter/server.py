@@ -104,9 +104,9 @@ class _Connection(asyncio.Protocol):
 
     # What the loop calls.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    # uvloop's transports are no `asyncio.Transport`, they only do what one does.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a stream has no other
         """Begin, if there is room for one more."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker: streams have no other
         face = self._face
         self._transport = transport
         if not face.limit.enter():

@@ -212,10 +212,9 @@ class _Connection(asyncio.Protocol):
 
     # What asyncio calls.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    # uvloop's transports are no `asyncio.Transport`, they only do what one does.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a stream has no other
         """Let the client in, or tell it at once that there are too many."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError(f"a stream is needed, not {type(transport).__name__}")
         self._transport = transport
         self._face.connections.add(self)
         self._has_entered = self._face.limit.enter()
