@@ -57,7 +57,7 @@ class RankingSettings(Section):
         reason="small leaves say less",
     )
     unbiased: bool = setting(
-        False,
+        default=False,
         doc="Learn how far a click is owed to the place alone, and leave that out.",
         reason="what is shown first is clicked first; off, because where hosts rank well, place "
         "is evidence, too",
@@ -139,7 +139,7 @@ class RankingSettings(Section):
         low=0,
         high=1_024,
         unit="threads",
-        doc="Threads that grow trees; 0: one for each core. Bits are the same for the same number.",
+        doc="Threads that grow trees; 0: one for each core. The same number gives the same bits.",
         reason="training is alone on the machine, or somebody has set it",
     )
     seed: int = setting(
