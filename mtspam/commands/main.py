@@ -33,6 +33,7 @@ _SECTIONS = {
         "serve": ("mtspam.commands.serve", "Serve mail servers, over the protocols they speak."),
         "ask": ("mtspam.commands.ask", "Score, learn and see why by a running service."),
         "filter": ("mtspam.commands.filter", "Pass a message on with the verdict in its header."),
+        "opensmtpd": ("mtspam.commands.opensmtpd", "Filter mail for OpenSMTPD, which starts it."),
         "watch": ("mtspam.commands.watch", "Learn from mail moved into Junk and out of it."),
     },
     "Keep it": {
