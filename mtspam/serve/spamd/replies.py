@@ -150,6 +150,7 @@ def _report(ruling: Ruling, reasons: Sequence[Reason]) -> str:
     verdict = "spam" if ruling.is_spam else "not spam"
     lines = [
         f"mtspam: {verdict}, {ruling.points:.1f} points where {ruling.required:.1f} make spam",
+        f"mtspam-id: {ruling.judgement.id}",  # for Exim, which sees nothing but the report
         "",
         *(f"{symbol.points:5.1f} {symbol.name}: {symbol.text}" for symbol in ruling.symbols),
     ]

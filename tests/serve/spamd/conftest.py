@@ -81,6 +81,10 @@ def serving(folder, settings=None, wrap=lambda service: service):
     """Serve from a state directory within `folder` until the block ends."""
     settings = settings or settings_with()
     path = folder / "spamd.sock"
+    state = folder / "state"
+    if not state.exists():
+        state.mkdir()
+        (state / "secret").write_bytes(bytes(range(32)))  # so that every run gives the same points
     listening = [socket.socket(socket.AF_INET), socket.socket(socket.AF_UNIX)]
     listening[0].bind(("127.0.0.1", 0))
     listening[1].bind(str(path))
@@ -92,7 +96,7 @@ def serving(folder, settings=None, wrap=lambda service: service):
 
     async def main():
         stop = asyncio.Event()
-        with open_local_service(folder / "state", settings) as service:
+        with open_local_service(state, settings) as service:
             running.service = wrap(service)
             await _serve(running.service, settings, listening, running)
             running.stop = lambda: running.loop.call_soon_threadsafe(stop.set)
