@@ -3,13 +3,14 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
 from mtspam.config import Settings
 from mtspam.journal import LabelEvent
 from mtspam.mail.views import View
-from mtspam.model import Batch, Learner, Scores
+from mtspam.model import Batch, Learner
 from mtspam.serve.authentication import Sender, sender_of
 from mtspam.serve.contract import Action, Envelope, LearnOutcome, Learnt, Ruling
 from mtspam.serve.counters import Counters
@@ -30,6 +31,7 @@ __all__ = ["MailService"]
 
 _Keys = tuple[UserKey, GroupKey]
 _LEAST_ALIKE = 0.5
+_N_PERSONS = 4096  # whose keys are kept at hand, instead of hashing their names again
 
 
 class MailService:
@@ -81,6 +83,7 @@ class MailService:
         identity = Identity(settings.identity)
         policy = Policy(settings.actions, identity)
         self._identity, self._policy = identity, policy
+        self._keys = lru_cache(_N_PERSONS)(self._keys_of)
         self._settings = replace(
             self._settings, identity=settings.identity, actions=settings.actions
         )
@@ -173,14 +176,14 @@ class MailService:
         defects = self._hasher.defects()
         judged = {
             key: judgement_of(
-                _row(scores, at), self._settings.verdict, defects=defects, digest=digest
+                scores, self._settings.verdict, defects=defects, digest=digest, row=at
             )
             for at, key in enumerate(distinct)
         }
         self._recent.remember(digest, example, float(priors[0]))
         return [judged[key] for key in keys]
 
-    def _keys(self, person: Person) -> _Keys:
+    def _keys_of(self, person: Person) -> _Keys:
         secret = self._model.secret
         return canonical_user_key(person.user, secret), group_key(person.group, secret)
 
@@ -298,21 +301,6 @@ def _digest_of(message_id: str) -> bytes | None:
         return bytes.fromhex(message_id)
     except ValueError:
         return None
-
-
-def _row(scores: Scores, at: int) -> Scores:
-    """Return the scores of one message out of many."""
-    one = slice(at, at + 1)
-    return Scores(
-        blend=scores.blend[one],
-        shared=scores.shared[one],
-        group=scores.group[one],
-        personal=scores.personal[one],
-        phishing=scores.phishing[one],
-        bulk=scores.bulk[one],
-        starter=scores.starter[one],
-        mistake=scores.mistake[one],
-    )
 
 
 def _are_alike(one: Example, other: Example) -> bool:

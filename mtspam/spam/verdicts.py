@@ -40,21 +40,33 @@ def judgements_of(scores: Scores, settings: VerdictSettings) -> Judgements:
 
 
 def judgement_of(
-    scores: Scores, settings: VerdictSettings, *, defects: tuple[str, ...], digest: bytes
+    scores: Scores,
+    settings: VerdictSettings,
+    *,
+    defects: tuple[str, ...],
+    digest: bytes,
+    row: int = 0,
 ) -> Judgement:
-    """Give the verdict on the only message of `scores`."""
-    many = judgements_of(scores, settings)
-    phishing, bulk = float(many.phishing[0]), float(many.bulk[0])
+    """Give the verdict on one message of `scores`, by default the first; quick for one alone."""
+    blend, phishing, bulk = (
+        float(column[row]) for column in (scores.blend, scores.phishing, scores.bulk)
+    )
+    probability = _sigmoid(blend)
     return Judgement(
-        verdict=many.verdicts[0],
-        score=float(many.score[0]),
-        probability=float(many.probability[0]),
-        shared=float(many.shared[0]),
-        group=float(many.group[0]),
-        personal=float(many.personal[0]),
-        starter=float(many.starter[0]),
-        phishing=None if np.isnan(phishing) else phishing,
-        bulk=None if np.isnan(bulk) else bulk,
+        verdict=_verdict(probability, settings),
+        score=blend,
+        probability=probability,
+        shared=float(scores.shared[row]),
+        group=float(scores.group[row]),
+        personal=float(scores.personal[row]),
+        starter=float(scores.starter[row]),
+        phishing=_sigmoid(phishing) if phishing else None,
+        bulk=_sigmoid(bulk) if bulk else None,
         defects=defects,
         id=digest.hex(),
     )
+
+
+def _sigmoid(margin: float) -> float:
+    # NumPy's exponential, as for columns: that of `math` may differ in the last bit.
+    return float(1.0 / (1.0 + np.exp(-min(max(margin, -40.0), 40.0))))

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from mtspam.config import ActionsSettings, IdentitySettings
@@ -124,6 +127,22 @@ def test_a_file_that_is_not_there(tmp_path):
     settings = ActionsSettings(policy_file=str(tmp_path / "none.toml"))
     with pytest.raises(ConfigError, match="No such file"):
         Policy(settings, Identity(IdentitySettings()))
+
+
+def test_the_example_in_the_documents_says_what_is_said_there(policy_of, tmp_path):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "policy.md").read_text()
+    (policy,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (aliases,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    found = policy_of(policy)
+    assert found.limits(BOB).action(0.9995) is Action.REJECT
+    assert found.limits(ANA).action(0.9995) is Action.ADD_HEADER
+    shop = Sender("bob@shop.example", ("bob@shop.example",), is_proven=True)
+    assert found.listing(ANA, shop) is Listing.ALLOWED
+    assert found.listing(ANA, SHOP) is Listing.DENIED
+    assert found.listing(BOB, shop) is None
+    (tmp_path / "aliases").write_text(aliases)
+    identity = Identity(IdentitySettings(alias_file=str(tmp_path / "aliases")))
+    assert identity.person("Postmaster@example.org") == ANA
 
 
 def test_an_unknown_rule_is_refused():

@@ -40,3 +40,15 @@ def test_heads_that_never_learnt_say_nothing():
     assert one.bulk == pytest.approx(0.9)
     assert (one.score, one.shared, one.personal, one.group) == (0.5, 0.2, 0.3, 0.0)
     assert (one.defects, one.id) == (("too-long",), "01" * 16)
+
+
+def test_one_verdict_is_that_of_many():
+    columns = np.random.default_rng(7).normal(0, 8, (8, 500))
+    columns[4:6, ::3] = 0.0
+    found = Scores(*columns)
+    many = judgements_of(found, VerdictSettings())
+    for row in range(500):
+        one = judgement_of(found, VerdictSettings(), defects=(), digest=b"", row=row)
+        assert (one.verdict, one.probability) == (many.verdicts[row], many.probability[row])
+        for head, column in ((one.phishing, many.phishing), (one.bulk, many.bulk)):
+            assert np.isnan(column[row]) if head is None else head == column[row]
