@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-__all__ = ["Box", "FolderNames", "Place", "StoredMessage", "boxes_by_folder", "folders_of"]
+__all__ = [
+    "Box",
+    "FolderNames",
+    "Place",
+    "StoredMessage",
+    "boxes_by_folder",
+    "folders_of",
+    "messages_in",
+]
 
 INBOX = "INBOX"
 _MAIL_DIRECTORIES = ("cur", "new")
