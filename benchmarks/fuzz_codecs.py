@@ -24,6 +24,8 @@ __all__ = ["CODECS", "main"]
 # where something does not hold, and `SEEDS`, inputs to begin with. In `check` the first byte may
 # say how to cut the rest.
 CODECS = {
+    "milter": "fuzz_milter",
+    "opensmtpd": "fuzz_opensmtpd",
     "spamd": "fuzz_spamd",
 }
 
