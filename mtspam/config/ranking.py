@@ -127,6 +127,16 @@ class RankingSettings(Section):
         doc="Queries that a market needs for trees of its own.",
         reason="40 were enough to gain in the literature's setting of shared and own trees",
     )
+    click_kinds: str = setting(
+        "click",
+        doc="Interactions that count as a click, separated by blanks.",
+        reason="Metarank's and UBI's word",
+    )
+    conversion_kinds: str = setting(
+        "conversion purchase",
+        doc="Interactions that count as a conversion, separated by blanks.",
+        reason="what shops send",
+    )
     conversion_share: float = setting(
         0.0,
         low=0.0,
@@ -171,6 +181,37 @@ class RankingSettings(Section):
         doc="How far a click moves what is kept for its market and for everybody.",
         reason="many clicks come together there",
     )
+    below_click: float = setting(
+        0.5,
+        low=0.0,
+        high=1.0,
+        doc="What a result below a click counts that was not clicked; one above it counts 1.",
+        reason="who clicks has seen what stands above, and perhaps not what stands below",
+    )
+    residual_trees: int = setting(
+        16,
+        low=0,
+        high=1_000,
+        unit="trees",
+        doc="First trees whose leaves the personal part learns about.",
+        reason="the first trees part the candidates most; each one costs time",
+    )
+    pending_rankings: int = setting(
+        10_000,
+        low=1,
+        high=10_000_000,
+        unit="rankings",
+        doc="Rankings shown that wait for clicks; a click on an older one only counts as history.",
+        reason="some kilobytes each; clicks come within minutes",
+    )
+    replay_rankings: int = setting(
+        50_000,
+        low=0,
+        high=100_000_000,
+        unit="rankings",
+        doc="Latest rankings whose clicks the personal part learns when a state is opened.",
+        reason="what is older is in the trees and in the history; some thousand clicks a second",
+    )
     residual_decay: float = setting(
         0.0001,
         low=0.0,
@@ -179,11 +220,19 @@ class RankingSettings(Section):
         reason="taste changes; chance wears off",
     )
     guard_rate: float = setting(
-        0.05,
+        0.1,
         low=0.0,
         high=1.0,
         doc="How far a click moves the weights of host order, trees, history and personal part.",
         reason="there are few weights and many clicks",
+    )
+    guard_rankings: int = setting(
+        5_000,
+        low=0,
+        high=100_000_000,
+        unit="rankings",
+        doc="Latest rankings from which training learns how far to trust the trees.",
+        reason="enough for some ten weights",
     )
     explore_places: int = setting(
         0,

@@ -1,12 +1,14 @@
 """Events of searches in the journal: what was shown to whom, and what they did with it."""
 
 import hashlib
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Self
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -63,6 +65,7 @@ class SearchJournal:
         self._engine = engine
         self._path = path
         self._secret = secret
+        self._watcher: sqlite3.Connection | None = None
 
     @classmethod
     def open(cls, path: str | Path, secret: bytes, *, read_only: bool = False) -> Self:
@@ -97,6 +100,9 @@ class SearchJournal:
 
     def close(self) -> None:
         """Let go of the file. Closing twice is harmless."""
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
         with suppress(JournalError), driver.complaints(self._path):
             driver.checkpoint(self._engine)
         self._engine.dispose()
@@ -165,6 +171,21 @@ class SearchJournal:
         """
         with self._connection() as connection:
             return searchrows.head(connection)
+
+    def stamp(self) -> int:
+        """Return a number that is another one after anybody wrote to the journal: very quick.
+
+        Raises
+        ------
+        JournalError
+            If the journal cannot be read.
+        """
+        with driver.complaints(self._path):
+            if self._watcher is None:
+                # A connection of its own, which never writes: it sees the writing of all others.
+                place = f"file:{quote(str(self._path.absolute()))}?mode=ro"
+                self._watcher = sqlite3.connect(place, uri=True, check_same_thread=False)
+            return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
 
     def is_intact(self, position: int) -> bool:
         """Say whether nothing up to `position` was forgotten after it.

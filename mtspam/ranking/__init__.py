@@ -1,1 +1,6 @@
-"""Ranking: the shared trunk, the behaviour history and the personal part, behind one façade."""
+"""Ranking of search results: shared trees, markets' trees, history, a personal part, a guard."""
+
+from mtspam.ranking.records import Learnt, Reason, Rescored
+from mtspam.ranking.reranker import Reranker, shown
+
+__all__ = ["Learnt", "Reason", "Reranker", "Rescored", "shown"]

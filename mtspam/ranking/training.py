@@ -21,7 +21,7 @@ from mtspam.model.trunk import (
 )
 from mtspam.search.features import FeatureTable
 
-__all__ = ["train_trunk"]
+__all__ = ["Trained", "train_both", "train_trunk"]
 
 _LEAST_VALIDATION = 20
 """Queries that can tell whether a tree helped; with fewer, all rounds that are due are grown."""
@@ -51,6 +51,32 @@ class _Task:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Trees that were grown, and how they were before the latest queries taught them, too.
+
+    Parameters
+    ----------
+    trunk
+        To be served.
+    early
+        Grown without the latest queries: what it says of these is honest.
+    """
+
+    trunk: Trunk
+    early: Trunk
+
+
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    """Model texts of a task, before and after the latest queries were added."""
+
+    early: _Texts
+    final: _Texts
+    gain: NDArray[np.float64]
+    n_rounds: int
+
+
 def train_trunk(table: FeatureTable, settings: RankingSettings | None = None) -> Trunk:
     """Grow a trunk from graded candidates.
 
@@ -72,7 +98,17 @@ def train_trunk(table: FeatureTable, settings: RankingSettings | None = None) ->
     DataError
         If no query has candidates of different grades, or a grade or category is out of range.
     """
-    settings = settings or RankingSettings()
+    return train_both(table, settings or RankingSettings()).trunk
+
+
+def train_both(table: FeatureTable, settings: RankingSettings) -> Trained:
+    """Grow a trunk, and keep what it was before the latest queries.
+
+    Raises
+    ------
+    DataError
+        If no query has candidates of different grades, or a grade or category is out of range.
+    """
     categorical = tuple(table.columns.index(name) for name in table.categorical)
     codes = {place: Codes.of(table.values[:, place]) for place in categorical}
     values = encoded(table.values, codes)
@@ -81,20 +117,27 @@ def train_trunk(table: FeatureTable, settings: RankingSettings | None = None) ->
     if not teaching.any():
         raise DataError("no query has candidates of different grades: there is nothing to learn")
     click = _task(CLICK, table, values, recipe, settings)
-    texts, gain, n_rounds = _grown(click, settings)
+    grown = _grown(click, settings)
+    early, final = dict(grown.early), dict(grown.final)
     if _teaching(table.conversion, table).any():
-        margin = _honest_margin(click, teaching, values, table, n_rounds)
+        margin = _honest_margin(click, teaching, values, table, grown.n_rounds)
         # Who is likelier to click is likelier to convert.
         second = replace(recipe, monotone=(*recipe.monotone, 1))
         wider = with_margin(values, margin)
-        texts |= _grown(_task(CONVERSION, table, wider, second, settings), settings)[0]
-    return Trunk(
-        columns=table.columns,
-        markets=table.markets,
-        forests={name: Forest.from_text(text) for name, text in texts.items()},
-        codes=codes,
-        texts=texts,
-        gain=gain,
+        more = _grown(_task(CONVERSION, table, wider, second, settings), settings)
+        early, final = early | more.early, final | more.final
+    return Trained(
+        *(
+            Trunk(
+                columns=table.columns,
+                markets=table.markets,
+                forests={name: Forest.from_text(text) for name, text in texts.items()},
+                codes=codes,
+                texts=texts,
+                gain=grown.gain,
+            )
+            for texts in (final, early)
+        )
     )
 
 
@@ -160,18 +203,20 @@ def _task(
     )
 
 
-def _grown(task: _Task, settings: RankingSettings) -> tuple[_Texts, NDArray[np.float64], int]:
-    """Grow shared trees and markets' trees; tell how many shared ones helped."""
+def _grown(task: _Task, settings: RankingSettings) -> _Grown:
+    """Grow shared trees and markets' trees; stop when the latest queries gain no more."""
     lesson, recipe, last = task.lesson, task.recipe, task.is_last
     stops = bool(last.any())
     growth = grow(lesson.take(~last), recipe, lesson.take(last)) if stops else grow(lesson, recipe)
     markets, rounds = _grown_markets(task, growth.text, settings, {})
+    early = {(task.name, SHARED): growth.text, **markets}
     n_rounds = growth.n_rounds
-    if stops and len(lesson.values) <= settings.refit_rows:
-        growth = grow(lesson, replace(recipe, rounds=n_rounds))
-        whole = replace(task, is_last=np.zeros_like(last))
-        markets, _ = _grown_markets(whole, growth.text, settings, rounds)
-    return {(task.name, SHARED): growth.text, **markets}, growth.gain, n_rounds
+    if not stops or len(lesson.values) > settings.refit_rows:
+        return _Grown(early, early, growth.gain, n_rounds)
+    growth = grow(lesson, replace(recipe, rounds=n_rounds))
+    whole = replace(task, is_last=np.zeros_like(last))
+    markets, _ = _grown_markets(whole, growth.text, settings, rounds)
+    return _Grown(early, {(task.name, SHARED): growth.text, **markets}, growth.gain, n_rounds)
 
 
 def _grown_markets(

@@ -1,0 +1,94 @@
+"""The guard: how far to follow the host, the trees, and the personal part, by evidence."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtspam.config import RankingSettings
+
+__all__ = ["INPUTS", "Guard", "bucket_of", "host_prior"]
+
+INPUTS = ("host", "click", "conversion", "everyone", "market", "you")
+"""What is mixed: the host's order, the trees' two margins, three levels of the personal part."""
+
+_HOST = 0
+_FIRST_HOST = 0.25
+"""Weight of the host's order beside trees, which have seen it already."""
+_FIRST_RESIDUAL = (0.5, 0.5, 1.0)
+_FIRST_SQUARE = 1.0
+_BUCKETS = (0, 2, 5)
+"""Clicks of a user up to which evidence is none, thin, some; above it is much."""
+
+
+def host_prior(n: int) -> NDArray[np.float64]:
+    """Return what a place in the host's order is worth: the discount of nDCG, in nats.
+
+    Examples
+    --------
+    >>> host_prior(3).round(2).tolist()
+    [-0.69, -1.1, -1.39]
+    """
+    return -np.log(np.arange(2, n + 2, dtype=np.float64))
+
+
+def bucket_of(n_clicks: int) -> int:
+    """Return the bucket of evidence of a user who has clicked so often, from 0 to 3."""
+    return sum(n_clicks > bound for bound in _BUCKETS)
+
+
+class Guard:
+    """Weights of what is mixed, learnt online: common ones and what each bucket adds to them.
+
+    A bucket begins with nothing of its own, so that where evidence is thin everybody's weights
+    hold; and everybody's begin with the host's order alone where there are no trees.
+
+    Parameters
+    ----------
+    settings
+        Rate.
+    has_trees
+        Whether there is a trunk.
+    """
+
+    def __init__(self, settings: RankingSettings, *, has_trees: bool) -> None:
+        share = settings.conversion_share
+        trees = (1.0 - share, share) if has_trees else (0.0, 0.0)
+        self.weights = np.zeros((len(_BUCKETS) + 2, len(INPUTS)))
+        self.weights[0] = (_FIRST_HOST if has_trees else 1.0, *trees, *_FIRST_RESIDUAL)
+        self.squares = np.full_like(self.weights, _FIRST_SQUARE)
+        self._rate = settings.guard_rate
+        # What was never heard must not be learnt to be doubted.
+        self._is_free = np.array([True, has_trees, has_trees and share > 0, True, True, True])
+
+    def mix(self, bucket: int) -> NDArray[np.float64]:
+        """Return the weight of each input for a user with so much evidence, none below 0."""
+        mixed: NDArray[np.float64] = np.maximum(self.weights[0] + self.weights[1 + bucket], 0.0)
+        return mixed
+
+    def step(self, inputs: NDArray[np.float64], bucket: int, push: NDArray[np.float64]) -> None:
+        """Move the weights the way a click pushes the candidates.
+
+        Parameters
+        ----------
+        inputs
+            Shape ``(n, 6)``.
+        bucket
+            Evidence of the user.
+        push
+            How far each candidate is wanted up or down, shape ``(n,)``.
+        """
+        gradient = np.where(self._is_free, push @ inputs, 0.0)
+        for row in (0, 1 + bucket):
+            self.squares[row] += gradient**2
+            self.weights[row] += self._rate * gradient / np.sqrt(self.squares[row])
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all that was learnt."""
+        return {"guard weights": self.weights, "guard squares": self.squares}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take what `arrays` gave."""
+        self.weights = np.array(arrays["guard weights"])
+        self.squares = np.array(arrays["guard squares"])

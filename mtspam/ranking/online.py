@@ -1,0 +1,134 @@
+"""Scoring and learning one ranking at a time: trees, personal part and guard together."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtspam.config import RankingSettings
+from mtspam.kernels.residual import add_click
+from mtspam.model.trunk import Trunk
+from mtspam.ranking.guard import Guard, bucket_of, host_prior
+from mtspam.ranking.memory import Memory
+from mtspam.ranking.residual import LEVELS, CandidateHashes, Residual
+from mtspam.search.events import Event, Interaction, RankingShown
+
+__all__ = ["Look", "OnlineRanker"]
+
+_FIRST_LEVEL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A ranking as the learner sees it.
+
+    Parameters
+    ----------
+    inputs
+        What the guard mixes, a row for each candidate, shape ``(n, 6)``.
+    mix
+        The weight of each input, shape ``(6,)``.
+    hashes, keys, bucket
+        What the personal part and the guard need to learn from it.
+    values
+        The features that the trees saw; None without trees.
+    """
+
+    inputs: NDArray[np.float64]
+    mix: NDArray[np.float64]
+    hashes: CandidateHashes
+    keys: NDArray[np.uint64]
+    bucket: int
+    values: NDArray[np.float64] | None
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The score of each candidate."""
+        scores: NDArray[np.float64] = self.inputs @ self.mix
+        return scores
+
+
+class OnlineRanker:
+    """Scores rankings and learns from clicks.
+
+    Parameters
+    ----------
+    settings
+        Rates.
+    memory
+        What is known of documents and users.
+    trunk
+        The trees, if any were grown.
+    """
+
+    def __init__(
+        self, settings: RankingSettings, memory: Memory, trunk: Trunk | None = None
+    ) -> None:
+        self.memory = memory
+        self.trunk = trunk
+        self.residual = Residual(settings)
+        self.guard = Guard(settings, has_trees=trunk is not None)
+        self._n_trees = settings.residual_trees
+        self._below = settings.below_click
+        self._positive = {*settings.click_kinds.split(), *settings.conversion_kinds.split()}
+        self._clicked: dict[str, set[str]] = {}
+
+    def look(self, ranking: RankingShown) -> Look:
+        """See a ranking with what is known now."""
+        n = len(ranking.items)
+        inputs = np.zeros((n, _FIRST_LEVEL + len(LEVELS)))
+        inputs[:, 0] = host_prior(n)
+        values: NDArray[np.float64] | None = None
+        leaves: NDArray[np.int32] | None = None
+        if self.trunk is not None and n:
+            values = self.memory.values(ranking, self.trunk.columns)
+            market = self.trunk.market_of(ranking.market)
+            said = self.trunk.scores(values, market, with_leaves=self._n_trees > 0)
+            inputs[:, 1] = said.click
+            if said.conversion is not None:
+                inputs[:, 2] = said.conversion
+            leaves = None if said.leaves is None else said.leaves[:, : self._n_trees]
+        hashes = self.memory.hashes(ranking, leaves)
+        keys = self.memory.level_keys(ranking)
+        inputs[:, _FIRST_LEVEL:] = self.residual.margins(hashes, keys)
+        bucket = bucket_of(self.memory.n_clicks(ranking.user)) if ranking.user else 0
+        return Look(inputs, self.guard.mix(bucket), hashes, keys, bucket, values)
+
+    def observe(self, event: Event, *, teaches_guard: bool = True) -> None:
+        """Take an event into account; a click moves the personal part and the guard.
+
+        Parameters
+        ----------
+        event
+            In the order of time, as far as that can be.
+        teaches_guard
+            Whether the trees have not learnt from this event: if they have, what they say of it
+            is no evidence of how far to trust them.
+        """
+        if isinstance(event, Interaction) and event.kind in self._positive:
+            shown = self.memory.pending.get(event.ranking)
+            if shown is not None:
+                self._learn(shown, event.item, teaches_guard=teaches_guard)
+        self.memory.observe(event)
+        if len(self._clicked) > 2 * len(self.memory.pending) + 1:
+            pending = self.memory.pending
+            self._clicked = {name: one for name, one in self._clicked.items() if name in pending}
+
+    def _learn(self, shown: RankingShown, item: str, *, teaches_guard: bool) -> None:
+        names = [one.item for one in shown.items]
+        if item not in names:
+            return
+        clicked = self._clicked.setdefault(shown.id, set())
+        clicked.add(item)
+        look = self.look(shown)
+        is_clicked = np.array([name in clicked for name in names])
+        push = np.zeros(len(names))
+        place = names.index(item)
+        add_click(look.scores, place, is_clicked, self._below, push)
+        self.residual.step(look.hashes, look.keys, push)
+        if teaches_guard:
+            # Here every candidate counts alike: that the host's first ones are clicked most is
+            # just what the weight of its order is to be learnt from.
+            push[:] = 0.0
+            add_click(look.scores, place, is_clicked, 1.0, push)
+            self.guard.step(look.inputs, look.bucket, push)

@@ -1,0 +1,353 @@
+"""The reranker: puts results into a better order for a user, and learns from what they click."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from mtspam.config import RankingSettings, Settings
+from mtspam.errors import DataError, JournalError
+from mtspam.journal.search import SearchJournal
+from mtspam.ranking.exploring import explored
+from mtspam.ranking.memory import History, Memory
+from mtspam.ranking.online import OnlineRanker
+from mtspam.ranking.reasons import reasons_of
+from mtspam.ranking.records import Learnt, Rescored
+from mtspam.ranking.tables import table_of
+from mtspam.ranking.training import train_both
+from mtspam.ranking.versions import Version, VersionStore
+from mtspam.search.events import Event, Interaction, RankingShown, ShownItem
+from mtspam.state import SECRET_BYTES, StateDirectory
+
+__all__ = ["HistoryMaker", "Reranker", "shown"]
+
+HistoryMaker = type[History]
+
+
+class Reranker:
+    """Ranks for the users of a state directory; made by :meth:`open`, used as a context.
+
+    Any number of processes may have it open and give feedback: what one was told the others know
+    when they are next asked. Not to be shared between threads; opened after a fork, never before.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from mtspam.search.events import Interaction, RankingShown, ShownItem
+    >>> cats, dogs = ShownItem("cats"), ShownItem("dogs")
+    >>> with tempfile.TemporaryDirectory() as state, Reranker.open(Path(state) / "s") as ranker:
+    ...     for n in range(8):
+    ...         shown = RankingShown(id=f"r{n}", time=n, items=(cats, dogs), user="ana")
+    ...         click = Interaction(
+    ...             id=f"c{n}", time=n, kind="click", item="dogs", ranking=f"r{n}", user="ana")
+    ...         _ = ranker.feedback([shown, click])
+    ...     ranker.rescore("", (cats, dogs), user="ana").order.tolist()
+    [1, 0]
+    """
+
+    def __init__(
+        self, directory: StateDirectory, settings: RankingSettings, history: HistoryMaker | None
+    ) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._make_history = history
+        self._versions = VersionStore(directory.path / "rank")
+        self._exits = ExitStack()
+        self._journal: SearchJournal | None = None
+        self._secret = bytes(SECRET_BYTES)
+        self._position = 0
+        self._stamp: int | None = None
+        self._version: Version | None = None
+        self._online = self._fresh(None)
+        self._rng = np.random.default_rng()
+
+    @classmethod
+    def open(
+        cls,
+        state: Path,
+        settings: Settings | None = None,
+        *,
+        read_only: bool = False,
+        history: HistoryMaker | None = None,
+    ) -> Self:
+        """Open the reranker whose state is in a directory, which a filter may share.
+
+        Parameters
+        ----------
+        state
+            The directory; it is made unless `read_only`.
+        settings
+            None: the defaults.
+        read_only
+            Rank only. Without a state the host's order stands.
+        history
+            Makes the counters of history, if there are to be any.
+
+        Raises
+        ------
+        JournalError
+            Where the state cannot be read or written.
+        ModelError
+            Where the version in use is missing or damaged.
+        """
+        directory = StateDirectory(Path(state))
+        opened = cls(directory, (settings or Settings()).ranking, history)
+        if not directory.exists:
+            if read_only:
+                return opened
+            with directory.writing():
+                directory.prepare()
+        opened._secret = directory.secret()
+        if directory.journal.exists() or not read_only:
+            opened._journal = opened._exits.enter_context(
+                SearchJournal.open(directory.journal, opened._secret, read_only=read_only)
+            )
+        opened._rebuild()
+        return opened
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the state. Closing twice is harmless."""
+        self._exits.close()
+
+    @property
+    def version(self) -> str:
+        """The version of the trees that are asked, empty without one."""
+        return "" if self._version is None else self._version.name
+
+    @property
+    def versions(self) -> VersionStore:
+        """All versions that were trained."""
+        return self._versions
+
+    # Ranking.
+
+    def rescore(
+        self,
+        query: str,
+        candidates: Sequence[ShownItem],
+        *,
+        user: str = "",
+        market: str = "",
+        now: int | None = None,
+        explain: bool = False,
+    ) -> Rescored:
+        """Score candidates and put them in order.
+
+        Parameters
+        ----------
+        query
+            Its text, empty where there is none.
+        candidates
+            In the host's order, with its scores and whatever features it has.
+        user, market
+            Empty where not known: then nothing personal is said.
+        now
+            Milliseconds since 1970; None: by the clock.
+        explain
+            Whether to give reasons, which takes some milliseconds.
+
+        Raises
+        ------
+        JournalError
+            Where the journal cannot be read.
+        """
+        moment = int(time.time() * 1000) if now is None else now
+        items = tuple(candidates)
+        ranking = RankingShown(
+            id="", time=moment, items=items, query=query, user=user, market=market
+        )
+        return self.rescore_ranking(ranking, explain=explain)
+
+    def rescore_ranking(self, ranking: RankingShown, *, explain: bool = False) -> Rescored:
+        """Score the candidates of a request that has fields of its own; see :meth:`rescore`.
+
+        Raises
+        ------
+        JournalError
+            Where the journal cannot be read.
+        """
+        self._follow()
+        if ranking.user and self._journal is not None:
+            ranking = replace(ranking, user=self._journal.user_name(ranking.user))
+        look = self._online.look(ranking)
+        scores = look.scores
+        order, propensities = explored(
+            np.argsort(-scores, kind="stable"), self._settings, self._rng
+        )
+        reasons = reasons_of(look, self._online.trunk, ranking.market) if explain else ()
+        return Rescored(
+            scores=scores,
+            order=order,
+            propensities=propensities,
+            reasons=reasons,
+            version=self.version,
+        )
+
+    # Learning.
+
+    def feedback(self, events: Iterable[Event]) -> Learnt:
+        """Take events; when this returns they are on the disk, and the next query knows of them.
+
+        Raises
+        ------
+        DataError
+            Where an event cannot be stored; then none was.
+        JournalError
+            Where the journal cannot be written to, or this was opened for reading.
+        """
+        done = self._writable().append(events)
+        self._follow()
+        return Learnt(done.n_new, done.n_same)
+
+    def train(self) -> str:
+        """Grow trees from the journal, ask them from now on, and return the version's name.
+
+        Raises
+        ------
+        DataError
+            Where the journal has nothing to learn from.
+        JournalError
+            Where the state cannot be read or written.
+        """
+        journal = self._writable()
+        position = journal.head()
+        memory = self._memory(self._settings)
+        events = (event for _, event in journal.events(upto=position))
+        table = table_of(events, memory, self._settings)
+        trained = train_both(table, self._settings)
+        facts = {"n_queries": table.n_queries, "n_rows": table.n_rows}
+        del table, memory
+        guard = OnlineRanker(self._settings, self._memory(self._settings), trained.early)
+        self._replay(guard, upto=position, taught=position, is_fitting=True)
+        name = self._versions.add(
+            trained.trunk,
+            guard.guard.arrays(),
+            {"position": position, "journal": journal.identity, "facts": facts},
+        )
+        self.use(name)
+        return name
+
+    def use(self, name: str) -> None:
+        """Ask another version from now on, in every process.
+
+        Raises
+        ------
+        ModelError
+            Where there is no such version, or it is damaged.
+        JournalError
+            Where the state cannot be written.
+        """
+        self._versions.load(name)  # complains before anything is changed
+        self._versions.use(name)
+        self._rebuild()
+
+    # Following the journal.
+
+    def _writable(self) -> SearchJournal:
+        if self._journal is None:
+            raise JournalError(f"state {self._directory.path}: it was opened for reading")
+        return self._journal
+
+    def _memory(self, settings: RankingSettings) -> Memory:
+        history = None if self._make_history is None else self._make_history()
+        return Memory(settings, self._secret, history)
+
+    def _fresh(self, version: Version | None) -> OnlineRanker:
+        online = OnlineRanker(
+            self._settings,
+            self._memory(self._settings),
+            None if version is None else version.trunk,
+        )
+        if version is not None:
+            online.guard.restore(version.guard)
+        return online
+
+    def _follow(self) -> None:
+        """Learn what is new in the journal; begin anew where something was forgotten."""
+        if self._versions.current() != (self.version or None):
+            self._rebuild()
+        journal = self._journal
+        if journal is None:
+            return
+        stamp = journal.stamp()
+        if stamp == self._stamp:
+            return
+        head = journal.head()
+        if head != self._position:
+            if not journal.is_intact(self._position):
+                self._rebuild()
+                return
+            for _, event in journal.events(after=self._position, upto=head):
+                self._online.observe(event)
+            self._position = head
+        self._stamp = stamp
+
+    def _rebuild(self) -> None:
+        """Fold the journal anew on top of the version in use."""
+        name = self._versions.current()
+        self._version = None if name is None else self._versions.load(name)
+        self._online = self._fresh(self._version)
+        if self._journal is None:
+            return
+        self._stamp = self._journal.stamp()
+        self._position = self._journal.head()
+        taught = 0 if self._version is None else self._version.position
+        self._replay(self._online, upto=self._position, taught=taught, is_fitting=False)
+
+    def _replay(self, online: OnlineRanker, *, upto: int, taught: int, is_fitting: bool) -> None:
+        """Let a learner see the journal by time; of older clicks it takes only the history.
+
+        Parameters
+        ----------
+        taught
+            Up to this event the trees have learnt from them.
+        is_fitting
+            The trees have not seen the latest rankings: the guard learns from these.
+        """
+        journal = self._writable()
+        settings = self._settings
+        latest: deque[str] = deque(maxlen=max(1, settings.replay_rankings))
+        n_rankings = 0
+        for _, event in journal.events(upto=upto):
+            if isinstance(event, RankingShown):
+                n_rankings += 1
+                latest.append(event.id)
+        learns = set(latest)
+        n_honest = min(settings.guard_rankings, round(settings.validation_share * n_rankings))
+        honest = set(list(latest)[-n_honest:]) if is_fitting and n_honest else set()
+        for seq, event in journal.events(upto=upto):
+            if isinstance(event, Interaction) and event.ranking not in learns:
+                online.memory.observe(event)
+                continue
+            is_honest = isinstance(event, Interaction) and event.ranking in honest
+            online.observe(event, teaches_guard=is_honest if is_fitting else seq > taught)
+
+
+def shown(ranking: RankingShown, rescored: Rescored) -> RankingShown:
+    """Return the ranking as it was shown in a new order, with the propensities to be logged.
+
+    Raises
+    ------
+    DataError
+        If the two are not of equally many candidates.
+    """
+    if len(ranking.items) != len(rescored.order):
+        raise DataError(
+            f"{len(rescored.order)} places for {len(ranking.items)} candidates do not fit"
+        )
+    items = []
+    for place, propensity in zip(rescored.order.tolist(), rescored.propensities, strict=True):
+        item = ranking.items[place]
+        items.append(replace(item, fields={**item.fields, "propensity": float(propensity)}))
+    return replace(ranking, items=tuple(items))

@@ -1,0 +1,140 @@
+"""From events to a table that trees can be grown from: features as of then, grades from later."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtspam.config import RankingSettings
+from mtspam.errors import DataError
+from mtspam.ranking.memory import Memory
+from mtspam.search.events import Event, Interaction, Judgement, RankingShown
+from mtspam.search.features import FeatureTable
+
+__all__ = ["table_of"]
+
+
+def table_of(events: Iterable[Event], memory: Memory, settings: RankingSettings) -> FeatureTable:
+    """Make the table of all rankings among events.
+
+    Parameters
+    ----------
+    events
+        By time.
+    memory
+        Empty; it takes every event after what was known before it has been read.
+    settings
+        Which interactions are clicks and conversions.
+
+    Raises
+    ------
+    DataError
+        If there is no ranking among them.
+    """
+    maker = _Maker(memory, settings)
+    for event in events:
+        maker.observe(event)
+    return maker.table()
+
+
+class _Maker:
+    """Gathers rows while events pass."""
+
+    def __init__(self, memory: Memory, settings: RankingSettings) -> None:
+        self._memory = memory
+        self._clicks = set(settings.click_kinds.split())
+        self._conversions = set(settings.conversion_kinds.split())
+        self._columns: dict[str, int] = {}
+        self._places: dict[tuple[str, ...], NDArray[np.int64]] = {}
+        self._values: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
+        self._items: list[NDArray[np.uint64]] = []
+        self._grades: list[NDArray[np.float32]] = []
+        self._numbers: dict[str, int] = {}
+        self._queries: dict[tuple[str, str, str], list[int]] = {}
+        self._facts: list[tuple[int, int, int]] = []
+        self._markets: dict[str, int] = {}
+
+    def observe(self, event: Event) -> None:
+        """Add a ranking's rows, or a grade to rows that are there."""
+        if isinstance(event, RankingShown):
+            if event.items:
+                self._add(event)
+        elif isinstance(event, Interaction):
+            number = self._numbers.get(event.ranking)
+            if number is not None:
+                for task, kinds in enumerate((self._clicks, self._conversions)):
+                    if event.kind in kinds:
+                        self._grade(number, task, event.item, 1.0)
+        elif isinstance(event, Judgement):
+            for user in {event.user, ""}:
+                for number in self._queries.get((event.query, user, event.market), ()):
+                    self._grade(number, 0, event.item, event.grade)
+        self._memory.observe(event)
+
+    def _add(self, event: RankingShown) -> None:
+        found = self._memory.numbers_of(event)
+        names = tuple(found)
+        places = self._places.get(names)
+        if places is None:
+            columns = self._columns
+            places = np.array([columns.setdefault(name, len(columns)) for name in names])
+            self._places[names] = places
+        values = np.stack(list(found.values()), axis=1).astype(np.float32)
+        history = self._memory.history
+        if history is not None:
+            values = np.concatenate([values, history.read(event)], axis=1)
+        self._values.append((places, values))
+        self._items.append(
+            np.array([self._memory.key(one.item) for one in event.items], np.uint64)
+        )
+        grades = np.zeros((2, len(event.items)), np.float32)
+        grades[0] = [one.label or 0.0 for one in event.items]
+        self._grades.append(grades)
+        number = self._numbers[event.id] = len(self._facts)
+        if event.query:
+            who = (event.query, event.user, event.market)
+            self._queries.setdefault(who, []).append(number)
+        market = -1
+        if event.market:
+            market = self._markets.setdefault(event.market, len(self._markets))
+        user = self._memory.key(f"user {event.user}") if event.user else 0
+        self._facts.append((user, market, event.time))
+
+    def _grade(self, number: int, task: int, item: str, grade: float) -> None:
+        rows = self._items[number] == np.uint64(self._memory.key(item))
+        grades = self._grades[number][task]
+        grades[rows] = np.maximum(grades[rows], grade)
+
+    def table(self) -> FeatureTable:
+        """Join all rows."""
+        if not self._facts:
+            raise DataError("there is no ranking to learn from")
+        history = self._memory.history
+        behind = history.columns if history is not None else ()
+        sizes = [len(items) for items in self._items]
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
+        n_own = len(self._columns)
+        values = np.full((int(offsets[-1]), n_own + len(behind)), np.nan, np.float32)
+        self._values.reverse()
+        for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+            places, block = self._values.pop()  # freed one by one: the whole is not there twice
+            n = len(places)
+            values[start:end, places] = block[:, :n]
+            values[start:end, n_own:] = block[:, n:]
+        grades = np.concatenate(self._grades, axis=1)
+        converts = bool(grades[1].any())
+        return FeatureTable(
+            columns=(*self._columns, *behind),
+            values=values,
+            offsets=offsets,
+            items=np.concatenate(self._items),
+            position=np.concatenate([np.arange(size, dtype=np.int32) for size in sizes]),
+            click=np.ascontiguousarray(grades[0]),
+            conversion=np.ascontiguousarray(grades[1])
+            if converts
+            else np.full(len(values), np.nan, np.float32),
+            user=np.array([fact[0] for fact in self._facts], np.uint64),
+            market=np.array([fact[1] for fact in self._facts], np.int32),
+            time=np.array([fact[2] for fact in self._facts], np.int64),
+            markets=tuple(self._markets),
+        )
