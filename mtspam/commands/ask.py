@@ -245,12 +245,12 @@ def _verdict_line(reply: dict[str, Any], name: str) -> str:
         for level, word in (("shared", "everyone"), ("group", "organisation"), ("personal", "you"))
         if levels.get(level)
     )
-    return (
-        f"{told}{100 * float(reply.get('probability', 0.0)):>7.2f} %"
-        f"  {float(reply.get('points', 0.0)):.1f} / {float(reply.get('required', 0.0)):.1f} points"
-        f"  {_plain(str(reply.get('action', '')))}  [{parts}]"
-        f"  {_plain(str(reply.get('id', '')))}  {_plain(name)}"
-    )
+    shown = [f"{told}{100 * float(reply.get('probability', 0.0)):>7.2f} %"]
+    if "points" in reply:  # not in an explanation
+        points, required = float(reply["points"]), float(reply.get("required", 0.0))
+        shown.append(f"{points:.1f} / {required:.1f} points")
+        shown.append(_plain(str(reply.get("action", ""))))
+    return "  ".join([*shown, f"[{parts}]", _plain(str(reply.get("id", ""))), _plain(name)])
 
 
 def _reasons(reply: dict[str, Any]) -> Iterator[str]:

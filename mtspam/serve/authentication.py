@@ -8,7 +8,6 @@ M. Kucherawy, "Message Header Field for Indicating Message Authentication Status
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.utils import getaddresses
 
 from mtspam.serve.fields import field_values
 
@@ -17,6 +16,8 @@ __all__ = ["MethodResult", "Sender", "read_results", "sender_of"]
 _MAX_VALUE_CHARACTERS = 16_384
 _MAX_METHODS = 64
 _MAX_NESTING = 16
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_BETWEEN_ADDRESSES = re.compile(r"[\s<>,;:()]+")
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s;"=/]+)|([;=/])|\s+')
 
 
@@ -63,9 +64,8 @@ def sender_of(raw: bytes, envelope_sender: str | None, trusted: frozenset[str]) 
     """
     fields = field_values(raw, ["from", "authentication-results"])
     authors = [value for name, value in fields if name == "from"]
-    found = [pair[1].strip().lower() for pair in getaddresses(authors)]
-    addresses = [address for address in found if "@" in address]
-    sole = addresses[0] if len(authors) == 1 and len(found) == 1 and addresses else ""
+    addresses = [address for value in authors for address in _addresses(value)]
+    sole = addresses[0] if len(authors) == 1 and len(addresses) == 1 else ""
     named = [*addresses, (envelope_sender or "").strip().strip("<>").lower()]
     results = _trusted_results(fields, trusted) if sole and trusted else []
     return Sender(
@@ -73,6 +73,20 @@ def sender_of(raw: bytes, envelope_sender: str | None, trusted: frozenset[str]) 
         named=tuple(dict.fromkeys(name for name in named if name)),
         is_proven=_proves(results, sole.rpartition("@")[2]),
     )
+
+
+def _addresses(value: str) -> list[str]:
+    """Return the addresses in a field's value, each once; what is quoted or a comment is none.
+
+    The library's reader is for well-formed values: it fails on others, and takes one of several
+    addresses where it should take none.
+    """
+    if len(value) > _MAX_VALUE_CHARACTERS:
+        return []
+    plain = _QUOTED.sub(" ", _without_comments(value)).lower()
+    words = (word.rpartition("@") for word in _BETWEEN_ADDRESSES.split(plain))
+    found = [f"{local}@{domain}" for local, _, domain in words if local and domain]
+    return list(dict.fromkeys(found))
 
 
 def _trusted_results(fields: list[tuple[str, str]], trusted: frozenset[str]) -> list[MethodResult]:

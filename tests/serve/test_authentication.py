@@ -133,3 +133,29 @@ def test_long_and_deep_values_take_no_time():
     for value in ("(" * 1_000_000, '"' * 1_000_000, "x;" * 500_000, "a=b " * 500_000):
         _, found = read_results("mx.example.org; " + value)
         assert len(found) <= 64
+
+
+@pytest.mark.parametrize("part", ["(", '"', "<", "a@b,", "\\", "=?utf-8?q?", "a:", "[", "\r\n "])
+def test_endless_authors_take_no_time(part):
+    for size in (300_000, 4_000 // len(part), 17):
+        sender = sender_of(mail(author=part * size), None, TRUSTED)
+        assert not sender.is_proven
+
+
+@pytest.mark.parametrize(
+    ("author", "address"),
+    [
+        ("ana@example.org", "ana@example.org"),
+        ("<Ana@Example.org>", "ana@example.org"),
+        ("ana@example.org <ana@example.org>", "ana@example.org"),
+        ('"evil@evil.example" <ana@example.org> (c@d)', "ana@example.org"),
+        ("Team: ana@example.org;", "ana@example.org"),
+        ("evil@evil.example <ana@example.org>", ""),
+        ("<evil@evil.example> ana@example.org", ""),
+        ("ana@example.org(", ""),
+        ("ana@", ""),
+        ("@example.org", ""),
+    ],
+)
+def test_the_one_address_of_an_author(author, address):
+    assert sender_of(mail(author=author), None, TRUSTED).address == address
