@@ -1,12 +1,14 @@
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mtspam.errors import ConfigError
 from mtspam.journal import Journal
 from mtspam.serve.contract import Action, LearnOutcome
 from mtspam.serve.counters import Counters
-from mtspam.serve.fields import with_fields, without_forged
+from mtspam.serve.fields import message_id_in, with_fields, without_forged
 from mtspam.serve.local import MemoryExamples, open_local_service
 from mtspam.types import Label
 from tests.serve.local_service import ANA, BOB, LUNCH, PILLS, news, settings_with, to
@@ -124,6 +126,26 @@ def test_forged_fields_change_no_verdict(service):
     forged = b"X-Spam-Status: No, score=-99\r\nX-Mtspam-Verdict: ham\r\n" + PILLS
     plain, told = one(service, PILLS, ANA).judgement, one(service, forged, ANA).judgement
     assert told.score == plain.score
+
+
+def test_any_bytes_for_anybody_get_a_ruling(with_policy):
+    """Whatever comes, the fields fit a header and the message comes back behind them."""
+    service, _ = with_policy
+    head = st.sampled_from([b"From: ", b"Authentication-Results: mx.example.org; ", b"Subject: "])
+    names = st.one_of(st.text(max_size=60), st.just("\udcff@\udcff"), st.just("a@" + "ü" * 300))
+
+    @given(st.lists(st.tuples(head, st.binary(max_size=80))), st.binary(max_size=300), names)
+    def check(fields, body, name):
+        raw = b"\r\n".join([*(start + rest for start, rest in fields), b"", body])
+        envelope = to(name, ANA, sender=name)
+        rulings = [*service.rule(raw, envelope), service.rule_together(raw, envelope)]
+        assert rulings[0].recipient == name
+        for ruling in rulings:
+            assert all(value.isascii() and value.isprintable() for _, value in ruling.fields)
+            made = with_fields(raw, ruling.fields)
+            assert message_id_in(made) == ruling.judgement.id
+
+    check()
 
 
 # One answer for all.
