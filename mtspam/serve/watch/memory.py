@@ -53,6 +53,8 @@ class Memory:
         try:
             self._file = sqlite3.connect(path, isolation_level=None)
             self._file.execute("pragma journal_mode = wal")
+            # After a power cut a few messages may be told again, which changes nothing.
+            self._file.execute("pragma synchronous = normal")
             self._file.executescript(_TABLES)
         except sqlite3.Error as error:
             raise DataError(
