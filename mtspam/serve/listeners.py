@@ -3,13 +3,12 @@
 import os
 import socket
 from collections.abc import Mapping, MutableMapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mtspam.errors import ConfigError
 from mtspam.serve.contract import UnavailableError
-from mtspam.serve.unixsockets import bind_unix
+from mtspam.serve.unixsockets import bind_unix, remove_socket
 
 __all__ = ["Listeners", "Place", "inherited_sockets", "parse_places"]
 
@@ -211,9 +210,7 @@ class Listeners:
     def _shut(self, key: tuple[str, Place]) -> None:
         _close(self._open.pop(key))
         if key[1].path:
-            # Where root made it and is root no longer, the next start makes room for itself.
-            with suppress(OSError):
-                Path(key[1].path).unlink()
+            remove_socket(Path(key[1].path))
 
     def let_go(self) -> None:
         """Close this process's copies only; the sockets stay as they are."""

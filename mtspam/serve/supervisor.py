@@ -23,7 +23,7 @@ from mtspam.serve.notify import Notifier
 from mtspam.serve.policy import Policy
 from mtspam.serve.posts import Post
 from mtspam.serve.privileges import owner_of
-from mtspam.serve.unixsockets import bind_unix
+from mtspam.serve.unixsockets import bind_unix, remove_socket
 from mtspam.serve.warming import warm_up
 from mtspam.serve.worker import WRITER_SOCKET, WorkerPlace, run_worker
 from mtspam.serve.writer import run_writer
@@ -112,7 +112,6 @@ class Supervisor:
             self._open(exits)
             if on_listening is not None:
                 on_listening(self._listeners.addresses())
-            self._starter = warm_up(self._settings)
             self._area = LiveArea(self._settings)
             self._writer = Post("mtspam writer", self._fork_writer, is_alone=True)
             self._posts = [self._post(row) for row in range(self._n_rows)]
@@ -137,7 +136,9 @@ class Supervisor:
         self._listeners.listen(places_of(self._settings, path))
         writer_path = path / WRITER_SOCKET
         self._writer_socket = exits.enter_context(bind_unix(writer_path, 0o600))
-        exits.callback(writer_path.unlink, missing_ok=True)
+        exits.callback(remove_socket, writer_path)
+        # While root still: who comes after it may not be able to keep what is compiled.
+        self._starter = warm_up(self._settings)
         if owner is not None:
             for one in [*([path] if is_new else []), writer_path, *self._listeners.paths()]:
                 owner.own(one)

@@ -3,12 +3,12 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mtspam.serve.contract import UnavailableError
 
-__all__ = ["bind_unix", "short_path"]
+__all__ = ["bind_unix", "remove_socket", "short_path"]
 
 _LONGEST = 100  # of 107 on Linux and 103 elsewhere
 _BACKLOG = 1024
@@ -64,6 +64,12 @@ def bind_unix(path: Path, mode: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def remove_socket(path: Path) -> None:
+    """Remove the file of a socket, if that is allowed: who was root may be so no longer."""
+    with suppress(OSError):  # whoever listens there next makes room
+        path.unlink()
 
 
 def _make_room(path: Path, short: str) -> None:
