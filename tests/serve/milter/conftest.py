@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+import uvloop
 
 from mtspam.config import ModelSettings, Settings
 from mtspam.serve.contract import Action, Ruling
@@ -188,7 +189,9 @@ def listening(folder, *, wrap=lambda service: service, **sections):
 
     def run():
         try:
-            asyncio.run(main())
+            # The loop that the service's workers have.
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(main())
         except BaseException as failure:  # noqa: BLE001 - told to the test that waits
             failures.append(failure)
         finally:
