@@ -98,10 +98,11 @@ class MailService:
         persons = [self._identity.person(one) for one in recipients]
         judgements = self._judge(raw, persons)
         sender = self._sender(raw, envelope)
-        rulings = tuple(
-            ruling_of(self._case(recipient, person, judgement, sender), raw, self._settings)
+        cases = [
+            self._case(recipient, person, judgement, sender)
             for recipient, person, judgement in zip(recipients, persons, judgements, strict=True)
-        )
+        ]
+        rulings = self._rulings(cases, raw)
         self._count(rulings, time.perf_counter() - began)
         return rulings
 
@@ -122,15 +123,30 @@ class MailService:
             groups = {person.group for person in persons}
             all_of_them = Person("", groups.pop() if len(groups) == 1 else "")
             *judgements, judgement = self._judge(raw, [*persons, all_of_them])
-            singly = [
-                ruling_of(self._case(recipient, person, of_them, sender), raw, self._settings)
-                for recipient, person, of_them in zip(recipients, persons, judgements, strict=True)
+            cases = [
+                self._case("", person, of_them, sender)
+                for person, of_them in zip(persons, judgements, strict=True)
             ]
+            singly = self._rulings(cases, raw)
             case = self._case("", all_of_them, judgement, sender)
             case = replace(case, listing=None, action=self._agreed(singly))
         ruling = ruling_of(case, raw, self._settings)
         self._count((ruling,), time.perf_counter() - began)
         return ruling
+
+    def _rulings(self, cases: Sequence[Case], raw: bytes) -> tuple[Ruling, ...]:
+        """Rule on cases; those that differ in the recipient alone are one."""
+        if len(cases) == 1:
+            return (ruling_of(cases[0], raw, self._settings),)
+        made: dict[Case, Ruling] = {}
+        rulings: list[Ruling] = []
+        for case in cases:
+            alike = replace(case, recipient="")
+            ruling = made.get(alike)
+            if ruling is None:
+                ruling = made[alike] = ruling_of(alike, raw, self._settings)
+            rulings.append(replace(ruling, recipient=case.recipient))
+        return tuple(rulings)
 
     def _agreed(self, rulings: Sequence[Ruling]) -> Action:
         """Return what is done where recipients need not be of one mind."""
@@ -251,8 +267,9 @@ class MailService:
         if isinstance(message, str):
             digests = [_digest_of(message)]
         else:
-            digests = [_digest_of(message_id_in(message) or "")]
-            digests.append(message_digest(message, self._model.secret))
+            # The id last: if it is another message's, the label is under the digest.
+            digests = [message_digest(message, self._model.secret)]
+            digests.append(_digest_of(message_id_in(message) or ""))
         outcome, found = LearnOutcome.UNKNOWN, message if isinstance(message, str) else ""
         for digest in digests:
             if digest is not None:

@@ -311,6 +311,15 @@ def test_the_id_of_another_message_is_not_believed(service):
     assert learn_id(service, ham, Label.HAM, ANA).outcome is LearnOutcome.NEW
 
 
+def test_a_borrowed_id_takes_nothing_else_back(service):
+    ham = learn(service, LUNCH, Label.HAM, ANA).id
+    forged = b"X-Mtspam-Id: " + ham.encode() + b"\r\n" + PILLS
+    spam = learn(service, forged, Label.SPAM, ANA).id
+    assert spam != ham
+    assert unlearn(service, forged, ANA).id == spam
+    assert learn(service, LUNCH, Label.HAM, ANA).outcome is LearnOutcome.SAME
+
+
 @pytest.mark.parametrize("message_id", ["", "0" * 32, "x" * 32, "é" * 32, "../../etc", "0" * 31])
 def test_an_unknown_id(service, message_id):
     assert learn_id(service, message_id, Label.SPAM, ANA).outcome is LearnOutcome.UNKNOWN
