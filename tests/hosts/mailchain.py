@@ -13,6 +13,7 @@ from tests.hosts.conftest import serving
 from tests.hosts.dovecot import dovecot
 from tests.hosts.postfix import postfix
 from tests.hosts.processes import free_port, is_listening, wait_until
+from tests.hosts.relay import slow_relay
 
 __all__ = ["USERS", "Chain", "chain", "letter", "newsletter"]
 
@@ -28,12 +29,11 @@ WORDS = (
 class Chain:
     """The three of them, and a client of the service."""
 
-    def __init__(self, service, mail_server, mailboxes, client, lmtp_port):
+    def __init__(self, service, mail_server, mailboxes, client):
         self.service = service
         self.postfix = mail_server
         self.dovecot = mailboxes
         self.client = client
-        self.lmtp_port = lmtp_port
 
     def send(self, raw, *names):
         """Send a message to users in one transaction."""
@@ -79,7 +79,7 @@ class Chain:
 
 
 @contextmanager
-def chain(folder, users=USERS, *, started=True, **settings):
+def chain(folder, users=USERS, *, started=True, slow_seconds=0.0, main="", **settings):
     """Run the three of them for a while.
 
     Parameters
@@ -90,6 +90,10 @@ def chain(folder, users=USERS, *, started=True, **settings):
         Who has a mailbox.
     started
         Whether Dovecot runs already.
+    slow_seconds
+        How long Dovecot's answers are on their way.
+    main
+        More lines of main.cf.
     settings
         Further settings of the service, by section.
     """
@@ -97,14 +101,17 @@ def chain(folder, users=USERS, *, started=True, **settings):
     run.chmod(0o755)
     control, port = run / "control", free_port()
     try:
-        with dovecot(control, users) as mailboxes:
+        with ExitStack() as stack:
+            mailboxes = stack.enter_context(dovecot(control, users))
+            log = folder / "relay.log"
+            hop = stack.enter_context(slow_relay(mailboxes.lmtp_port, slow_seconds, log))
             everything = {
                 "serve": {"socket_mode": "0666", "workers": 1},
                 **settings,
                 "http": {"control": str(control), **settings.get("http", {})},
                 "lmtp": {
                     "listen": f"127.0.0.1:{port}",
-                    "next_hop": f"lmtp:127.0.0.1:{mailboxes.lmtp_port}",
+                    "next_hop": f"lmtp:127.0.0.1:{hop}",
                     **settings.get("lmtp", {}),
                 },
             }
@@ -113,14 +120,14 @@ def chain(folder, users=USERS, *, started=True, **settings):
                 "virtual_mailbox_maps =\n"
                 f"mtspam_lmtp = inet:127.0.0.1:{port}\n"
                 "minimal_backoff_time = 1s\nmaximal_backoff_time = 1s\nqueue_run_delay = 1s\n"
+                f"{main}\n"
             )
-            with ExitStack() as stack:
-                if started:
-                    stack.enter_context(mailboxes.running())
-                service = stack.enter_context(serving(folder, everything))
-                mail_server = stack.enter_context(postfix(lines))
-                wait_until(lambda: is_listening(port), "the proxy to listen")
-                yield Chain(service, mail_server, mailboxes, ServiceClient(control), port)
+            if started:
+                stack.enter_context(mailboxes.running())
+            service = stack.enter_context(serving(folder, everything))
+            mail_server = stack.enter_context(postfix(lines))
+            wait_until(lambda: is_listening(port), "the proxy to listen")
+            yield Chain(service, mail_server, mailboxes, ServiceClient(control))
     finally:
         shutil.rmtree(run, ignore_errors=True)
 

@@ -1,10 +1,8 @@
 """Postfix hands over to our LMTP proxy, which hands on to Dovecot: for each their verdict."""
 
-import contextlib
 import math
 import os
 import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -37,8 +35,9 @@ def log_odds(judged):
 
 def workers_of(pid):
     """Return the processes that serve."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in children.read_text().split()]
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    names = {int(child): Path(f"/proc/{child}/comm").read_text() for child in children}
+    return [child for child, name in names.items() if "worker" in name]
 
 
 def fields_of(raw):
@@ -139,32 +138,41 @@ def test_while_the_mailboxes_are_away_mail_waits_in_postfix(tmp_path):
 
 
 def test_killed_workers_lose_nothing_and_deliver_nothing_twice(tmp_path):
-    n_messages = 120
-    with chain(tmp_path, users=("ana", "bob")) as running:
-        done = threading.Event()
-        killed = []
-
-        def kill():
-            while not done.wait(0.15):
-                for pid in workers_of(running.service.process.pid):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                        killed.append(pid)
-
-        thread = threading.Thread(target=kill)
-        thread.start()
-        try:
-            for number in range(n_messages):
-                running.send(letter(number), "ana", "bob")
-        finally:
-            done.set()
-            thread.join()
-        running.postfix.run("postqueue", "-f")
+    n_messages, n_kills = 20, 5
+    users = ("ana", "bob")
+    # Answers are slow, so that most kills hit a message that Dovecot has stored unheard. Of
+    # deliveries to one user at the same time Dovecot may forget one: see docs/adr/0012.
+    one = "lmtp_destination_concurrency_limit = 1"
+    with chain(tmp_path, users, slow_seconds=0.15, main=one) as running:
+        for number in range(n_messages):
+            running.send(letter(number), *users)
+        for _ in range(n_kills):
+            for pid in wait_until(
+                lambda: workers_of(running.service.process.pid), "a worker to be there"
+            ):
+                os.kill(pid, signal.SIGKILL)
+            n_stored = running.dovecot.log.count("stored mail")
+            running.postfix.run("postqueue", "-f")
+            wait_until(
+                lambda before=n_stored: (
+                    running.dovecot.log.count("stored mail") > before
+                    or not running.postfix.queued()
+                ),
+                "mail to be stored",
+            )
         wait_until(lambda: not running.postfix.queued(), "the queue to be empty", seconds=120)
-        for user in ("ana", "bob"):
-            counts = {
-                number: len(running.copies(user, "INBOX", f"letter{number}@people.example"))
+        assert "status=deferred" in running.postfix.log
+        # Some did come again, and were known.
+        assert "discard action" in running.dovecot.log
+        for user in users:
+            wrong = {
+                number: n_copies
                 for number in range(n_messages)
+                if (
+                    n_copies := len(
+                        running.copies(user, "INBOX", f"letter{number}@people.example")
+                    )
+                )
+                != 1
             }
-            assert set(counts.values()) == {1}, {n: c for n, c in counts.items() if c != 1}
-        assert len(killed) > 5
+            assert wrong == {}
