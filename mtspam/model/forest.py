@@ -19,6 +19,7 @@ _TYPES: Mapping[str, type] = {
     "column_feature": np.int32,
     "column_mode": np.uint8,
     "roots": np.int32,
+    "depths": np.int32,
     "node_column": np.int32,
     "threshold": np.float64,
     "children": np.int32,
@@ -53,9 +54,9 @@ class Forest:
                 raise ModelError(f"the forest's array {name!r} is missing or of a wrong type")
         self._arrays = {name: np.ascontiguousarray(arrays[name]) for name in _TYPES}
         own = self._arrays
-        self.n_features, self.n_outputs, self._n_splits = own["sizes"].tolist()
+        self.n_features, self.n_outputs = own["sizes"].tolist()
         self._columns = (own["column_feature"], own["column_mode"])
-        self._roots = own["roots"]
+        self._trees = (own["roots"], own["depths"])
         self._nodes = (own["node_column"], own["threshold"], own["children"])
         self._sets = (own["set_start"], own["set_size"], own["words"])
         self._has_sets = len(own["words"]) > 0
@@ -95,7 +96,7 @@ class Forest:
     @property
     def n_trees(self) -> int:
         """The number of trees."""
-        return len(self._roots)
+        return len(self._trees[0])
 
     def predict(self, rows: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the raw scores of rows of features.
@@ -115,42 +116,57 @@ class Forest:
         DataError
             Where the shape is another.
         """
-        return self._sums(self._found(rows))
+        return self._walked(rows, 0)[0]
 
     def predict_with_leaves(
-        self, rows: NDArray[np.floating]
+        self, rows: NDArray[np.floating], n_trees: int | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-        """Return raw scores and, for each tree, the number of the leaf: ``(n, n_trees)``.
+        """Return raw scores and, for each of the first trees, the number of the leaf.
+
+        Parameters
+        ----------
+        rows
+            As for `predict`.
+        n_trees
+            How many trees' leaves to tell; all when not given.
+
+        Returns
+        -------
+        scores
+            As of `predict`.
+        leaves
+            Shape ``(n, n_trees)``.
 
         Raises
         ------
         DataError
             Where the shape is another.
         """
-        found = self._found(rows)
-        return self._sums(found), self._arrays["leaf_number"][found]
+        wanted = self.n_trees if n_trees is None else min(n_trees, self.n_trees)
+        scores, found = self._walked(rows, wanted)
+        return scores, self._arrays["leaf_number"][found]
 
-    def _sums(self, found: NDArray[np.int32]) -> NDArray[np.float64]:
-        out = np.empty((len(found), self.n_outputs))
-        kernels.sum_leaves(found, self._values, out)
-        return out[:, 0] if self.n_outputs == 1 else out
-
-    def _found(self, rows: NDArray[np.floating]) -> NDArray[np.int32]:
+    def _walked(
+        self, rows: NDArray[np.floating], n_wanted: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
         if rows.ndim != 2 or rows.shape[1] < self.n_features:  # noqa: PLR2004 - rows and columns
             raise DataError(
                 f"rows have shape {rows.shape}; they must have at least {self.n_features} columns"
             )
         given = np.ascontiguousarray(rows, np.float64)
-        x = np.zeros((len(given), self._n_columns))
-        cats = np.zeros((len(given) if self._has_sets else 0, self._n_columns), np.int32)
+        n = len(given)
+        x = np.zeros((n, self._n_columns))
+        cats = np.zeros((n if self._has_sets else 0, self._n_columns), np.int32)
         kernels.fill_columns(given, self._columns, x, cats)
-        found = np.empty((len(given), self.n_trees), np.int32)
-        walk = (self._roots, self._n_splits, self._nodes)
+        out = np.empty((n, self.n_outputs))
+        found = np.empty((n, n_wanted), np.int32)
         if self._has_sets:
-            kernels.find_leaves_with_sets(x, cats, *walk, self._sets, found)
+            kernels.walk_forest_with_sets(
+                x, cats, self._trees, self._nodes, self._sets, self._values, out, found
+            )
         else:
-            kernels.find_leaves(x, *walk, found)
-        return found
+            kernels.walk_forest(x, self._trees, self._nodes, self._values, out, found)
+        return (out[:, 0] if self.n_outputs == 1 else out), found
 
 
 class _Builder:
@@ -179,6 +195,7 @@ class _Builder:
         values = np.zeros(n_nodes)
         leaf_number = np.full(n_nodes, -1, np.int32)
         roots = np.zeros(len(self._trees), np.int32)
+        depths = np.array([_depth(tree) for tree, _, _ in self._trees], np.int32)
         split, leaf = 0, n_splits
         for place, (tree, tree_columns, tree_threshold) in enumerate(self._trees):
             n = len(tree.feature)
@@ -196,13 +213,14 @@ class _Builder:
             "column_feature": keys[:, 0].astype(np.int32),
             "column_mode": keys[:, 1].astype(np.uint8),
             "roots": roots,
+            "depths": depths,
             "node_column": columns,
             "threshold": threshold,
             "children": children.reshape(-1),
             "values": values,
             "leaf_number": leaf_number,
             **self._sets(n_nodes),
-            "sizes": np.array([*self._sizes, n_splits], np.int64),
+            "sizes": np.array(self._sizes, np.int64),
         }
 
     def _sets(self, n_nodes: int) -> dict[str, NDArray[np.generic]]:
@@ -222,6 +240,16 @@ class _Builder:
                 n_words += len(found) + 1
             split += len(tree.feature)
         return {"set_start": start, "set_size": size, "words": np.concatenate(words)}
+
+
+def _depth(tree: TreeText) -> int:
+    """Return the most steps from the root to a leaf."""
+    depth, level = 0, np.arange(min(1, len(tree.feature)))
+    while level.size:
+        depth += 1
+        below = np.concatenate([tree.left[level], tree.right[level]])
+        level = below[below >= 0]
+    return depth
 
 
 def _modes(tree: TreeText) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -76,7 +76,7 @@ class TrunkScores:
     shared
         The part of `click` that is the shared trees'.
     leaves
-        Leaf of each shared tree of the click task, shape ``(n, n_trees)``; None if not asked for.
+        Leaves of shared trees of the click task, ``(n, n_trees)``; None if not asked for.
     """
 
     click: NDArray[np.float64]
@@ -150,7 +150,7 @@ class Trunk:
         values: NDArray[np.floating],
         market: NDArray[np.int32] | int = SHARED,
         *,
-        with_leaves: bool = False,
+        n_leaf_trees: int = 0,
     ) -> TrunkScores:
         """Score candidates.
 
@@ -160,8 +160,8 @@ class Trunk:
             Features by `columns`, NaN where missing, shape ``(n, n_columns)``.
         market
             Of all candidates or of each one, shape ``(n,)``; -1 where not known.
-        with_leaves
-            Whether to tell the leaves, too.
+        n_leaf_trees
+            Of how many trees, the first ones, to tell the leaves, too.
 
         Raises
         ------
@@ -171,8 +171,8 @@ class Trunk:
         values = np.ascontiguousarray(self.encoded(values), np.float64)
         first = self.forests[CLICK, SHARED]
         leaves: NDArray[np.int32] | None = None
-        if with_leaves:
-            shared, leaves = first.predict_with_leaves(values)
+        if n_leaf_trees:
+            shared, leaves = first.predict_with_leaves(values, n_leaf_trees)
         else:
             shared = first.predict(values)
         click = self._on_top(CLICK, values, market, shared)

@@ -83,11 +83,11 @@ class OnlineRanker:
         if self.trunk is not None and n:
             values = self.memory.values(ranking, self.trunk.columns)
             market = self.trunk.market_of(ranking.market)
-            said = self.trunk.scores(values, market, with_leaves=self._n_trees > 0)
+            said = self.trunk.scores(values, market, n_leaf_trees=self._n_trees)
             inputs[:, 1] = said.click
             if said.conversion is not None:
                 inputs[:, 2] = said.conversion
-            leaves = None if said.leaves is None else said.leaves[:, : self._n_trees]
+            leaves = said.leaves
         hashes = self.memory.hashes(ranking, leaves)
         keys = self.memory.level_keys(ranking)
         inputs[:, _FIRST_LEVEL:] = self.residual.margins(hashes, keys)
