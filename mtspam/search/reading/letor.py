@@ -1,0 +1,98 @@
+"""Files for learning to rank: ``grade qid:7 1:0.5 …``, or LibSVM lines with a file of sizes."""
+
+from collections.abc import Iterator
+from itertools import groupby, islice
+from pathlib import Path
+
+from mtspam.errors import DataError
+from mtspam.search.events import RankingShown, ShownItem
+from mtspam.search.reading.lines import numbered_lines
+
+__all__ = ["read_letor", "sizes_file"]
+
+_Row = tuple[str, str, ShownItem]
+
+
+def sizes_file(path: str) -> Path:
+    """Return where the sizes of queries may lie: ``rank.train.query`` beside ``rank.train``."""
+    return Path(f"{path}.query")
+
+
+def read_letor(path: str) -> Iterator[RankingShown]:
+    """Yield a ranking for each query; documents in the order of the file are the host's.
+
+    Features are named ``f1``, ``f2`` …; a document is named by ``docid = …`` in its comment, as in
+    LETOR 4, else by query and place. The file knows no times: queries are a millisecond apart.
+
+    Parameters
+    ----------
+    path
+        Lines of a grade, ``qid:`` and features. Without ``qid:`` a file of the same name and
+        ``.query`` says how many lines each query has.
+
+    Raises
+    ------
+    DataError
+        If a line is none of that, a query comes in two places, or the sizes do not fit.
+    """
+    rows = (_row(text, place) for place, text in numbered_lines(path))
+    sizes = sizes_file(path)
+    parts = _by_size(rows, path, sizes) if sizes.exists() else _by_name(rows)
+    for time, (query, shown) in enumerate(parts):
+        items = tuple(
+            one if one.item else ShownItem(f"{query}/{n}", one.score, one.fields, one.label)
+            for n, one in enumerate(shown)
+        )
+        yield RankingShown(id=f"query {query}", time=time, items=items, query=query)
+
+
+def _row(text: str, place: str) -> _Row:
+    data, _, comment = text.partition("#")
+    query, fields = "", {}
+    grade, *pairs = data.split() or [""]
+    try:
+        label = float(grade)
+        for pair in pairs:
+            name, value = pair.split(":", 1)
+            if name == "qid":
+                query = value
+            else:
+                fields[f"f{int(name)}"] = float(value)
+    except ValueError:
+        raise DataError(
+            f"{place}: {text[:60]!r} is no line of a grade and numbered features"
+        ) from None
+    if label < 0:
+        raise DataError(f"{place}: the grade {grade} is below 0")
+    words = comment.replace("=", " ").split()
+    item = words[words.index("docid") + 1] if "docid" in words[:-1] else ""
+    return place, query, ShownItem(item, fields=fields, label=label)
+
+
+def _by_name(rows: Iterator[_Row]) -> Iterator[tuple[str, list[ShownItem]]]:
+    seen: set[str] = set()
+    for query, group in groupby(rows, key=lambda row: row[1]):
+        found = list(group)
+        if not query:
+            raise DataError(
+                f"{found[0][0]}: no qid:, and no file of sizes beside it that would say which "
+                "lines are one query"
+            )
+        if query in seen:
+            raise DataError(f"{found[0][0]}: query {query} was there before, its lines apart")
+        seen.add(query)
+        yield query, [shown for _, _, shown in found]
+
+
+def _by_size(
+    rows: Iterator[_Row], path: str, sizes: Path
+) -> Iterator[tuple[str, list[ShownItem]]]:
+    for number, (place, text) in enumerate(numbered_lines(str(sizes)), 1):
+        if not (text.isascii() and text.isdigit()):
+            raise DataError(f"{place}: {text[:60]!r} is no number of lines")
+        shown = [one for _, _, one in islice(rows, int(text))]
+        if len(shown) < int(text):
+            raise DataError(f"{place}: {path} ends before the {text} lines of this query")
+        yield str(number), shown
+    if next(rows, None) is not None:
+        raise DataError(f"{path}: it has more lines than {sizes} gives to queries")

@@ -1,0 +1,114 @@
+"""Values of foreign records, checked: fields, names, numbers, moments."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from mtspam.errors import DataError
+from mtspam.search.events import FieldValue
+
+__all__ = ["field_value", "milliseconds", "name_of", "number_of"]
+
+_FIRST_MILLISECOND = 100_000_000_000  # as seconds it is the year 5138, as milliseconds 1973
+
+
+def name_of(record: Mapping[str, Any], key: str, place: str, *, default: str | None = None) -> str:
+    """Return a name; a number is one, too.
+
+    Raises
+    ------
+    DataError
+        If it is missing without a default, or no name.
+    """
+    value = record.get(key)
+    if value is None and default is not None:
+        return default
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value)
+    raise DataError(f"{place}: {key!r} is {value!r}, but must be a name")
+
+
+def number_of(record: Mapping[str, Any], key: str, place: str, *, default: float) -> float:
+    """Return a finite number.
+
+    Raises
+    ------
+    DataError
+        If it is there and none.
+    """
+    value = record.get(key)
+    if value is None:
+        return default
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{place}: {key!r} is {value!r}, but must be a number")
+    return number
+
+
+def milliseconds(value: object, place: str) -> int:
+    """Return a moment in milliseconds since 1970.
+
+    Parameters
+    ----------
+    value
+        Milliseconds or seconds as a number or a text of digits, a date and time by ISO 8601
+        (without a zone: UTC), or a `datetime`.
+    place
+        What an error names.
+
+    Raises
+    ------
+    DataError
+        If it is none of them.
+
+    Examples
+    --------
+    >>> milliseconds("1636993838000", ""), milliseconds(1636993838, "")
+    (1636993838000, 1636993838000)
+    >>> milliseconds("2021-11-15T16:30:38Z", "")
+    1636993838000
+    """
+    if isinstance(value, str):
+        value = _moment(value)
+    if isinstance(value, datetime):
+        zoned = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return round(zoned.timestamp() * 1000)
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return round(value if abs(value) >= _FIRST_MILLISECOND else value * 1000)
+    raise DataError(f"{place}: {value!r} is no moment: milliseconds since 1970, or ISO 8601")
+
+
+def _moment(text: str) -> float | datetime | str:
+    for read in (float, datetime.fromisoformat):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
+
+
+def field_value(value: object, place: str) -> FieldValue | None:
+    """Return the value of a field; None where there is none.
+
+    Raises
+    ------
+    DataError
+        If it is no boolean, string, number or list of strings or of numbers.
+    """
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, list | tuple):
+        if all(isinstance(one, str) for one in value):
+            return tuple(value)
+        if all(isinstance(one, int | float) and not isinstance(one, bool) for one in value):
+            return tuple(float(one) for one in value)
+    raise DataError(
+        f"{place}: {value!r} is no value of a field: boolean, string, number, or a list of "
+        "strings or of numbers"
+    )
