@@ -1,0 +1,1 @@
+"""Files of searches in the formats that others write: one module a format."""
