@@ -2,8 +2,9 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ HOST_PLACE, HOST_SCORE = "host place", "host score"
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _LEAF = np.uint64(0x51ED270B37C9A16D)
 _MANY_KEYS = 200_000
+_FIRST_ROOM = 1 << 10
+A = TypeVar("A", bound=np.generic)
 
 
 class History(Protocol):
@@ -67,13 +70,16 @@ class Memory:
         self._clicks: dict[str, int] = {}
         self._kinds = {*settings.click_kinds.split(), *settings.conversion_kinds.split()}
         self._keys: dict[str, int] = {}
-        self._numbers: dict[str, Mapping[str, float]] = {}
-        self._places: dict[str, tuple[int, int]] = {}
-        self._pool = np.zeros(1 << 10, np.uint64)
+        self._documents: dict[str, int] = {}
+        self._numbers: list[Mapping[str, float]] = []
+        self._keys_of = np.zeros(_FIRST_ROOM, np.uint64)
+        self._places = np.zeros((_FIRST_ROOM, 2), np.int64)
+        self._pool = np.zeros(_FIRST_ROOM, np.uint64)
         self._pool_end = 0
-        self._rows: dict[str, NDArray[np.float64]] = {}
         self._columns: tuple[str, ...] = ()
         self._place_of: dict[str, int] = {}
+        self._own_columns: list[int] = []
+        self._own_values = np.zeros((0, 0), np.float32)
 
     # Writing.
 
@@ -95,7 +101,7 @@ class Memory:
 
     def _observe_item(self, event: Item) -> None:
         numbers: dict[str, float] = {}
-        hashes = [self.key(event.item)]
+        hashes: list[int] = []
         for name, value in event.fields.items():
             if isinstance(value, float | int):
                 numbers[name] = float(value)
@@ -103,18 +109,20 @@ class Memory:
                 hashes.append(self.key(f"{name}={value}"))
             elif value and isinstance(value[0], str):
                 hashes += [self.key(f"{name}={one}") for one in value]
-        self._numbers[event.item] = numbers
-        self._rows.pop(event.item, None)
-        self._keep(event.item, hashes)
-
-    def _keep(self, item: str, hashes: Sequence[int]) -> tuple[int, int]:
+        document = self._documents.setdefault(event.item, len(self._documents))
+        if document == len(self._numbers):
+            self._numbers.append(numbers)
+        else:
+            self._numbers[document] = numbers
         start, end = self._pool_end, self._pool_end + len(hashes)
-        while end > len(self._pool):
-            self._pool = np.concatenate([self._pool, np.zeros_like(self._pool)])
+        self._pool = _with_room(self._pool, end)
         self._pool[start:end] = np.array(hashes, np.uint64)
         self._pool_end = end
-        self._places[item] = (start, len(hashes))
-        return self._places[item]
+        self._places = _with_room(self._places, document + 1)
+        self._places[document] = start, len(hashes)
+        self._keys_of = _with_room(self._keys_of, document + 1)
+        self._keys_of[document] = self.key(event.item)
+        self._columns = ()  # what was laid out by columns is stale
 
     # Reading.
 
@@ -148,26 +156,29 @@ class Memory:
             Of the first trees, shape ``(n, n_trees)``; None: no trees.
         """
         names = [one.item for one in ranking.items]
-        places = np.array([self._place(name) for name in names], np.int64).reshape(-1, 2)
-        columns: list[NDArray[np.uint64]] = []
+        documents = self._documents_of(names)
+        keys = self._keys_of[documents]
+        places = self._places[documents]
+        for row in np.flatnonzero(documents < 0).tolist():
+            keys[row] = self.key(names[row])
+            places[row] = 0
+        columns = [keys[:, None]]
         if ranking.query:
             query = np.uint64(self.key(f"query {ranking.query.casefold()}"))
-            items = np.array([self.key(name) for name in names], np.uint64)
-            columns.append(((items ^ query) * _MIX)[:, None])
+            columns.append(((keys ^ query) * _MIX)[:, None])
         if leaves is not None and leaves.shape[1]:
             trees = np.arange(1, leaves.shape[1] + 1, dtype=np.uint64) * _LEAF
             columns.append((leaves.astype(np.uint64) + trees) * _MIX)
-        extra = (
-            np.concatenate(columns, axis=1) if columns else np.empty((len(names), 0), np.uint64)
-        )
+        extra = np.concatenate(columns, axis=1)
         out = np.empty(int(places[:, 1].sum()) + extra.size, np.uint64)
         offsets = np.empty(len(names) + 1, np.int64)
-        gather_hashes(self._pool, places, np.ascontiguousarray(extra), out, offsets)
+        gather_hashes(self._pool, places, extra, out, offsets)
         return out, offsets
 
-    def _place(self, item: str) -> tuple[int, int]:
-        found = self._places.get(item)
-        return self._keep(item, [self.key(item)]) if found is None else found
+    def _documents_of(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Return the number of each document, -1 for those of which nothing was ever told."""
+        known = self._documents
+        return np.array([known.get(name, -1) for name in names], np.int64)
 
     def numbers_of(self, ranking: RankingShown) -> dict[str, NDArray[np.float64]]:
         """Return all numbers that are known of candidates, by name, each of shape ``(n,)``."""
@@ -180,20 +191,24 @@ class Memory:
             if isinstance(value, float | int):
                 found[name] = np.full(n, float(value))
         for row, item in enumerate(ranking.items):
-            for name, number in self._numbers.get(item.item, {}).items():
+            document = self._documents.get(item.item)
+            own = {} if document is None else self._numbers[document]
+            for name, number in own.items():
                 found.setdefault(name, np.full(n, np.nan))[row] = number
         names, block = _block_of(ranking)
         found.update(zip(names, block.T, strict=True))
         return found
 
-    def values(self, ranking: RankingShown, columns: tuple[str, ...]) -> NDArray[np.float64]:
+    def values(self, ranking: RankingShown, columns: tuple[str, ...]) -> NDArray[np.float32]:
         """Return features of candidates by the names of columns, NaN where nothing is known."""
         if columns != self._columns:
-            self._columns, self._rows = columns, {}
-            self._place_of = {name: place for place, name in enumerate(columns)}
+            self._lay_out(columns)
         place_of = self._place_of
-        out = np.array([self._row(one.item) for one in ranking.items]).reshape(-1, len(columns))
         n = len(ranking.items)
+        out = np.full((n, len(columns)), np.nan, np.float32)
+        if self._own_columns:
+            documents = self._documents_of([one.item for one in ranking.items])
+            out[:, self._own_columns] = self._own_values[documents]
         if HOST_PLACE in place_of:
             out[:, place_of[HOST_PLACE]] = np.arange(n)
         if HOST_SCORE in place_of:
@@ -211,18 +226,23 @@ class Memory:
             out[:, first : first + len(self.history.columns)] = self.history.read(ranking)
         return out
 
-    def _row(self, item: str) -> NDArray[np.float64]:
-        """Return a document's own numbers as a row of the columns asked for last."""
-        row = self._rows.get(item)
-        if row is None:
-            row = np.full(len(self._columns), np.nan)
-            for name, number in self._numbers.get(item, {}).items():
-                if name in self._place_of:
-                    row[self._place_of[name]] = number
-            if len(self._rows) >= _MANY_KEYS:
-                self._rows.clear()
-            self._rows[item] = row
-        return row
+    def _lay_out(self, columns: tuple[str, ...]) -> None:
+        """Lay the documents' own numbers out by columns; the last row is of unknown ones."""
+        self._columns = columns
+        self._place_of = {name: place for place, name in enumerate(columns)}
+        names = {name for numbers in self._numbers for name in numbers}
+        own = [name for name in columns if name in names]
+        self._own_columns = [self._place_of[name] for name in own]
+        self._own_values = np.full((len(self._numbers) + 1, len(own)), np.nan, np.float32)
+        for place, name in enumerate(own):
+            self._own_values[:-1, place] = [one.get(name, np.nan) for one in self._numbers]
+
+
+def _with_room(array: NDArray[A], size: int) -> NDArray[A]:
+    """Return the array, twice as long if it is too short."""
+    while size > len(array):
+        array = np.concatenate([array, np.zeros_like(array)])
+    return array
 
 
 def _block_of(ranking: RankingShown) -> tuple[Sequence[str], NDArray[np.float64]]:
@@ -243,7 +263,9 @@ def _block_of(ranking: RankingShown) -> tuple[Sequence[str], NDArray[np.float64]
     try:
         if len(names) > 1:
             pick = itemgetter(*names)
-            return names, np.array([pick(one.fields) for one in items], np.float64)
+            flat = chain.from_iterable([pick(one.fields) for one in items])
+            shape = (len(items), len(names))
+            return names, np.fromiter(flat, np.float64, shape[0] * shape[1]).reshape(shape)
     except (KeyError, TypeError, ValueError):
         pass  # not all candidates have the same fields
     every = dict.fromkeys(

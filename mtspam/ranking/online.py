@@ -39,7 +39,7 @@ class Look:
     hashes: CandidateHashes
     keys: NDArray[np.uint64]
     bucket: int
-    values: NDArray[np.float64] | None
+    values: NDArray[np.float32] | None
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -78,7 +78,7 @@ class OnlineRanker:
         n = len(ranking.items)
         inputs = np.zeros((n, _FIRST_LEVEL + len(LEVELS)))
         inputs[:, 0] = host_prior(n)
-        values: NDArray[np.float64] | None = None
+        values: NDArray[np.float32] | None = None
         leaves: NDArray[np.int32] | None = None
         if self.trunk is not None and n:
             values = self.memory.values(ranking, self.trunk.columns)

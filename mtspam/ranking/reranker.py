@@ -63,6 +63,7 @@ class Reranker:
         self._position = 0
         self._stamp: int | None = None
         self._version: Version | None = None
+        self._versions_stamp = self._versions.stamp()
         self._online = self._fresh(None)
         self._rng = np.random.default_rng()
 
@@ -275,7 +276,7 @@ class Reranker:
 
     def _follow(self) -> None:
         """Learn what is new in the journal; begin anew where something was forgotten."""
-        if self._versions.current() != (self.version or None):
+        if self._versions.stamp() != self._versions_stamp:
             self._rebuild()
         journal = self._journal
         if journal is None:
@@ -295,6 +296,7 @@ class Reranker:
 
     def _rebuild(self) -> None:
         """Fold the journal anew on top of the version in use."""
+        self._versions_stamp = self._versions.stamp()
         name = self._versions.current()
         self._version = None if name is None else self._versions.load(name)
         self._online = self._fresh(self._version)

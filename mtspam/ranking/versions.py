@@ -78,6 +78,14 @@ class VersionStore:
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(f"{self._folder / _CURRENT}: cannot be read ({error})") from error
 
+    def stamp(self) -> tuple[int, int] | None:
+        """Return what is another value after `use`: very quick."""
+        try:
+            found = (self._folder / _CURRENT).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
     def use(self, name: str) -> None:
         """Ask another version from now on: at once for all who look, and after power loss too.
 
