@@ -28,7 +28,7 @@ listen = "127.0.0.1:0"
 tell_for_everyone = true
 
 [milter]
-listen = ""
+listen = "{milter}"
 
 [lmtp]
 listen = ""
@@ -110,7 +110,7 @@ class Service:
 
 @contextmanager
 def running_service(
-    folder: Path, *, serve: str = "", state: Path | None = None
+    folder: Path, *, serve: str = "", milter: str = "", state: Path | None = None
 ) -> Iterator[Service]:
     """Run a service until the block ends.
 
@@ -120,13 +120,15 @@ def running_service(
         For its files.
     serve
         Lines of the section ``serve``.
+    milter
+        Where milter listens; it is off by default.
     state
         A state to begin with; by default a new one in the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config, log = folder / "mtspam.toml", folder / "log"
     state = state or folder / "state"
-    config.write_text(_CONFIG.format(serve=serve))
+    config.write_text(_CONFIG.format(serve=serve, milter=milter))
     command = [sys.executable, str(_PROJECT / "cli.py"), "serve"]
     with log.open("wb") as file:
         process = subprocess.Popen(
