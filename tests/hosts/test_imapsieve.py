@@ -116,7 +116,7 @@ def test_the_login_name_is_the_recipient(reader):
     assert reply["id"] == re.search(rb"X-Mtspam-Id: (\w+)", raw)[1].decode()
 
 
-def run_learn(plugin, *arguments, data=b""):
+def run_learn(plugin, *arguments, data=b"", **environment):
     """Run mtspam-learn as Dovecot does; return its exit status, what it says, and seconds."""
     begun = time.monotonic()
     done = subprocess.run(
@@ -127,7 +127,7 @@ def run_learn(plugin, *arguments, data=b""):
         check=False,
         user=OWNER,
         group=OWNER,
-        env={},
+        env=environment,
     )
     return done.returncode, done.stderr.decode(), time.monotonic() - begun
 
@@ -182,10 +182,24 @@ class TestServiceAway:
         finally:
             moved.rename(mailboxes.spool)
         assert status == 75
-        assert "No such file" in said
+        assert "Permission denied" in said
 
 
 class TestProgram:
+    def test_each_may_have_a_spool_of_their_own(self, running_chain):
+        home = running_chain.dovecot.folder / "home"
+        settings = running_chain.dovecot.plugin / "mtspam-learn.conf"
+        before = settings.read_text()
+        settings.write_text("socket = /nowhere\nspool = ~/waiting\n")
+        try:
+            status, _, _ = run_learn(
+                running_chain.dovecot.plugin, "spam", "a@b", data=b"a: b\n\nc", HOME=str(home)
+            )
+        finally:
+            settings.write_text(before)
+        assert status == 0
+        assert len(spooled(home / "waiting")) == 1
+
     def test_what_the_service_refuses_is_put_aside(self, running_chain):
         mailboxes = running_chain.dovecot
         status, said, _ = run_learn(mailboxes.plugin, "spam", "x" * 5000, data=letter(62))
