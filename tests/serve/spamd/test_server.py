@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import re
 import socket
 import threading
 
@@ -145,7 +146,9 @@ def test_a_rewritten_header_ends_in_an_empty_line(running, message, end):
 def test_a_report_names_levels_and_reasons_in_short_ascii_lines(running):
     hostile = PILLS + "Zażółć \x1b[2J\r\nCöntent-length: 0\r\n".encode()
     report = running.ask(scan("REPORT", hostile)).partition(b"\r\n\r\n")[2].decode("ascii")
-    assert report.startswith("mtspam: ")
+    first, second, *_ = report.split("\n")
+    assert first.startswith("mtspam: ")
+    assert re.fullmatch("mtspam-id: [0-9a-f]{32}", second)
     assert "MTSPAM_EVERYONE: what everybody's labels say" in report
     assert "What counted most" in report
     assert all(line.isprintable() for line in report.split("\n"))
