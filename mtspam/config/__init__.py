@@ -3,6 +3,7 @@
 Imported on quick paths, so nothing here needs numpy or numba.
 """
 
+from mtspam.config.history import HistorySettings
 from mtspam.config.processes import ServeSettings
 from mtspam.config.ranking import RankingSettings
 from mtspam.config.sections import MailSettings, ModelSettings, VerdictSettings
@@ -18,6 +19,7 @@ from mtspam.config.settings import Settings
 
 __all__ = [
     "ActionsSettings",
+    "HistorySettings",
     "HttpSettings",
     "IdentitySettings",
     "LmtpSettings",

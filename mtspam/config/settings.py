@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from mtspam.config.fields import KnownSetting, Section, Value, known_settings
+from mtspam.config.history import HistorySettings
 from mtspam.config.processes import ServeSettings
 from mtspam.config.ranking import RankingSettings
 from mtspam.config.reading import Locate, build_sections, read_toml
@@ -46,6 +47,7 @@ class Settings:
     milter: MilterSettings = field(default_factory=MilterSettings)
     lmtp: LmtpSettings = field(default_factory=LmtpSettings)
     ranking: RankingSettings = field(default_factory=RankingSettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:

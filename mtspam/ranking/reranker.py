@@ -10,11 +10,11 @@ from typing import Self
 
 import numpy as np
 
-from mtspam.config import RankingSettings, Settings
+from mtspam.config import Settings
 from mtspam.errors import DataError, JournalError
 from mtspam.journal.search import SearchJournal
 from mtspam.ranking.exploring import explored
-from mtspam.ranking.memory import History, Memory
+from mtspam.ranking.memory import Memory
 from mtspam.ranking.online import OnlineRanker
 from mtspam.ranking.reasons import reasons_of
 from mtspam.ranking.records import Learnt, Rescored
@@ -22,11 +22,10 @@ from mtspam.ranking.tables import table_of
 from mtspam.ranking.training import train_both
 from mtspam.ranking.versions import Version, VersionStore
 from mtspam.search.events import Event, Interaction, RankingShown, ShownItem
+from mtspam.search.history import History
 from mtspam.state import SECRET_BYTES, StateDirectory
 
-__all__ = ["HistoryMaker", "Reranker", "shown"]
-
-HistoryMaker = type[History]
+__all__ = ["Reranker", "shown"]
 
 
 class Reranker:
@@ -51,11 +50,12 @@ class Reranker:
     """
 
     def __init__(
-        self, directory: StateDirectory, settings: RankingSettings, history: HistoryMaker | None
+        self, directory: StateDirectory, settings: Settings, *, has_history: bool
     ) -> None:
         self._directory = directory
-        self._settings = settings
-        self._make_history = history
+        self._all_settings = settings
+        self._settings = settings.ranking
+        self._has_history = has_history
         self._versions = VersionStore(directory.path / "rank")
         self._exits = ExitStack()
         self._journal: SearchJournal | None = None
@@ -74,7 +74,7 @@ class Reranker:
         settings: Settings | None = None,
         *,
         read_only: bool = False,
-        history: HistoryMaker | None = None,
+        has_history: bool = True,
     ) -> Self:
         """Open the reranker whose state is in a directory, which a filter may share.
 
@@ -86,8 +86,8 @@ class Reranker:
             None: the defaults.
         read_only
             Rank only. Without a state the host's order stands.
-        history
-            Makes the counters of history, if there are to be any.
+        has_history
+            Whether what was shown and clicked before is a feature.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class Reranker:
             Where the version in use is missing or damaged.
         """
         directory = StateDirectory(Path(state))
-        opened = cls(directory, (settings or Settings()).ranking, history)
+        opened = cls(directory, settings or Settings(), has_history=has_history)
         if not directory.exists:
             if read_only:
                 return opened
@@ -223,13 +223,13 @@ class Reranker:
         """
         journal = self._writable()
         position = journal.head()
-        memory = self._memory(self._settings)
+        memory = self._memory()
         events = (event for _, event in journal.events(upto=position))
         table = table_of(events, memory, self._settings)
         trained = train_both(table, self._settings)
         facts = {"n_queries": table.n_queries, "n_rows": table.n_rows}
         del table, memory
-        guard = OnlineRanker(self._settings, self._memory(self._settings), trained.early)
+        guard = OnlineRanker(self._settings, self._memory(), trained.early)
         self._replay(guard, upto=position, taught=position, is_fitting=True)
         name = self._versions.add(
             trained.trunk,
@@ -260,14 +260,22 @@ class Reranker:
             raise JournalError(f"state {self._directory.path}: it was opened for reading")
         return self._journal
 
-    def _memory(self, settings: RankingSettings) -> Memory:
-        history = None if self._make_history is None else self._make_history()
+    def _memory(self) -> Memory:
+        settings = self._settings
+        history = None
+        if self._has_history:
+            history = History(
+                self._all_settings.history,
+                click_kinds=settings.click_kinds.split(),
+                conversion_kinds=settings.conversion_kinds.split(),
+                secret=self._secret,
+            )
         return Memory(settings, self._secret, history)
 
     def _fresh(self, version: Version | None) -> OnlineRanker:
         online = OnlineRanker(
             self._settings,
-            self._memory(self._settings),
+            self._memory(),
             None if version is None else version.trunk,
         )
         if version is not None:
