@@ -67,6 +67,7 @@ async def run_filter(
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    writer.close()
 
 
 async def _connect(
@@ -79,8 +80,13 @@ async def _connect(
         return await asyncio.open_unix_connection(sock=both, limit=2 * _READ_BYTES)
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=2 * _READ_BYTES)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), source)
-    transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, target)
+    # Copies, since a transport closes what it is given.
+    own_source = os.fdopen(os.dup(source.fileno()), "rb")
+    own_target = os.fdopen(os.dup(target.fileno()), "wb")
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), own_source)
+    transport, protocol = await loop.connect_write_pipe(
+        asyncio.streams.FlowControlMixin, own_target
+    )
     return reader, asyncio.StreamWriter(transport, protocol, None, loop)
 
 
