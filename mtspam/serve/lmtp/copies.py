@@ -74,7 +74,7 @@ def make_plan(raw: bytes, sender: str, rulings: Sequence[Ruling]) -> Plan:
         subject = ruling.subject if ruling.action is Action.REWRITE_SUBJECT else None
         groups.setdefault((fields, subject), []).append(at)
     delivery = (DELIVERY_FIELD, _delivery_id(raw, sender))
-    plain = with_plain_line_ends(raw)
+    plain = _plain(raw)
     copies = [
         Copy(_with_subject(with_fields(plain, (*fields, delivery)), subject), tuple(places))
         for (fields, subject), places in groups.items()
@@ -85,7 +85,7 @@ def make_plan(raw: bytes, sender: str, rulings: Sequence[Ruling]) -> Plan:
 def plan_without_verdict(raw: bytes, sender: str, n_recipients: int) -> Plan:
     """Give every recipient the message without a verdict, and without a forged one."""
     delivery = (DELIVERY_FIELD, _delivery_id(raw, sender))
-    copy = with_fields(with_plain_line_ends(raw), [delivery])
+    copy = with_fields(_plain(raw), [delivery])
     return Plan({}, (Copy(copy, tuple(range(n_recipients))),))
 
 
@@ -100,6 +100,12 @@ def _answer_to(ruling: Ruling) -> Reply | None:
     is_fit = re.fullmatch(r"[45][0-9]{2} [\x20-\x7e]+", given) is not None
     # A text that would turn a refusal for good into one for now, or the reverse, is a mistake.
     return Reply.of(given if is_fit and least <= int(given[:3]) < least + 100 else text)
+
+
+def _plain(raw: bytes) -> bytes:
+    # Fields take the line ends of the message; one without any has to have one.
+    plain = with_plain_line_ends(raw)
+    return plain if plain.endswith(b"\r\n") else plain + b"\r\n"
 
 
 def _delivery_id(raw: bytes, sender: str) -> str:

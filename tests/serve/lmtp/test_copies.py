@@ -102,5 +102,13 @@ def test_a_message_that_comes_again_is_known_and_another_of_the_same_words_is_no
 def test_without_a_verdict_nothing_is_claimed():
     plan = plan_without_verdict(b"X-Spam-Flag: NO\r\nTo: a\n\nb", "s", 2)
     assert plan.copies[0].recipients == (0, 1)
-    assert plan.copies[0].raw.endswith(b"\r\nTo: a\r\n\r\nb")
+    assert plan.copies[0].raw.endswith(b"\r\nTo: a\r\n\r\nb\r\n")
     assert b"X-Spam" not in plan.copies[0].raw
+
+
+@pytest.mark.parametrize("raw", [b"", b"\n", b"\r", b"a", b"a\nb\r", b"\r\n"])
+def test_lines_end_in_one_way_whatever_came(raw):
+    for plan in (make_plan(raw, "", [ruling()]), plan_without_verdict(raw, "", 1)):
+        copy = plan.copies[0].raw
+        assert copy.endswith(b"\r\n")
+        assert copy.count(b"\n") == copy.count(b"\r") == copy.count(b"\r\n")
