@@ -33,6 +33,8 @@ OURS, PEER, PEER_ALONE = "mtspam", "rspamd, Bayes alone", "the same without its 
 USER = "ana@example.com"
 
 _SECONDS = 120.0
+# Neither server logs single verdicts.
+_SERVE = "workers = 1\nlog_level = 'warning'"
 _METRIC = (
     "messages by the clock; messages for each second of the processor that all processes of a "
     "server took together; median and 99th percentile of an answer's time; median of repeats "
@@ -164,7 +166,7 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     core, client_core = _cores()
     os.sched_setaffinity(0, {core})  # servers inherit it
     with ExitStack() as exits:
-        service = exits.enter_context(running_service(folder / "mtspam", serve="workers = 1"))
+        service = exits.enter_context(running_service(folder / "mtspam", serve=_SERVE))
         _teach(service, taught)
         peer = exits.enter_context(rspamd_bayes(folder / "rspamd", taught))
         servers = [

@@ -71,9 +71,11 @@ def desk_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Desk:
 
 
 def totals_of(desk: Desk) -> Mapping[str, float]:
-    """Return the counts of all workers; none where nobody counts."""
+    """Return the counts of all workers and figures of the model; none where nobody counts."""
     counters = getattr(desk.service, "counters", None)
-    return {} if counters is None else counters.totals()
+    figures = getattr(desk.service, "model_figures", None)
+    totals = {} if counters is None else counters.totals()
+    return totals if figures is None else {**totals, **figures()}
 
 
 def fields_of(request: AnyRequest) -> Fields:

@@ -104,11 +104,17 @@ def as_metrics(totals: Totals, began: float) -> bytes:
     family(
         "mtspam_labels", "counter", "Labels by what became of them.", _named(totals, "learned:")
     )
+    model = [
+        (f'{{name="{name.removeprefix("model:")}"}}', value)
+        for name, value in sorted(totals.items())
+        if name.startswith("model:")
+    ]
+    family("mtspam_model", "gauge", "The model now.", model)
     others = [
         (f'_total{{name="{name}"}}', value)
         for name, value in sorted(totals.items())
         if name not in ("rulings", "seconds")
-        and not name.startswith(("action:", "seconds_in:", "learned:"))
+        and not name.startswith(("action:", "seconds_in:", "learned:", "model:"))
     ]
     family("mtspam_events", "counter", "What else was counted.", others)
     lines.append("# EOF")

@@ -4,7 +4,7 @@ import re
 
 from mtspam.serve.fields import is_forged
 
-__all__ = ["forged_names", "message_id"]
+__all__ = ["Head"]
 
 _MAX_HEAD_BYTES = 65_536
 _MAX_ID_CHARACTERS = 256
@@ -13,45 +13,47 @@ _OURS = (b"\nx-spam", b"\nx-mtspam-")
 _NAME = re.compile(rb"\n(x-(?:spam|mtspam-)[!-9;-~]*)[ \t]*:", re.IGNORECASE)
 
 
-def _head(raw: bytes) -> bytes:
-    """Return the header with a line end before each field."""
-    ends = [end for end in (raw.find(b"\n\r\n"), raw.find(b"\n\n")) if end >= 0]
-    end = min(ends) + 1 if ends else len(raw)
-    return b"\n" + raw[: min(end, _MAX_HEAD_BYTES)]
+class Head:
+    r"""The header of a message, as far as answers need it.
 
-
-def message_id(raw: bytes) -> str | None:
-    r"""Return a message's own id without brackets, None where it has none that can be shown.
+    Parameters
+    ----------
+    raw
+        The message.
 
     Examples
     --------
-    >>> message_id(b"Subject: a\nMessage-Id: <1@example.org>\n\n")
-    '1@example.org'
+    >>> head = Head(b"X-Spam: no\nMessage-Id: <1@example.org>\nX-Spammer: b\n\nX-Spam-Level: *")
+    >>> head.message_id(), head.forged_names()
+    ('1@example.org', ['X-Spam'])
     """
-    head = _head(raw)
-    # Searching in small letters is many times as quick as an expression that ignores case.
-    at = head.lower().find(_ID_FIELD)
-    if at < 0:
-        return None
-    start = at + len(_ID_FIELD)
-    end = head.find(b"\n", start)
-    text = head[start : end if end >= 0 else len(head)].strip(b" \t\r<>").decode("latin-1")
-    if not text or len(text) > _MAX_ID_CHARACTERS or not text.isascii() or not text.isprintable():
-        return None
-    return text
 
+    def __init__(self, raw: bytes) -> None:
+        first = raw[:_MAX_HEAD_BYTES]
+        end = first.find(b"\n\r\n")
+        bare = first.find(b"\n\n", 0, end + 1 if end >= 0 else len(first))
+        end = bare if bare >= 0 else end
+        # With a line end before each field; searching in small letters is many times as quick as
+        # an expression that ignores case.
+        self._text = b"\n" + (first if end < 0 else first[: end + 1])
+        self._small = self._text.lower()
 
-def forged_names(raw: bytes) -> list[str]:
-    r"""Return the names of fields that only a filter like us may write, each once.
+    def message_id(self) -> str | None:
+        """Return the message's own id without brackets, None where it has none fit to be shown."""
+        at = self._small.find(_ID_FIELD)
+        if at < 0:
+            return None
+        start = at + len(_ID_FIELD)
+        end = self._text.find(b"\n", start)
+        line = self._text[start : end if end >= 0 else len(self._text)]
+        text = line.strip(b" \t\r<>").decode("latin-1")
+        if len(text) > _MAX_ID_CHARACTERS or not text.isascii() or not text.isprintable():
+            return None
+        return text or None
 
-    Examples
-    --------
-    >>> forged_names(b"X-Spam: no\nSubject: a\nX-Spam-Level: \nX-Spammer: b\n\n")
-    ['X-Spam', 'X-Spam-Level']
-    """
-    head = _head(raw)
-    small = head.lower()
-    if not any(start in small for start in _OURS):
-        return []
-    names = (name.decode("latin-1") for name in _NAME.findall(head))
-    return [name for name in dict.fromkeys(names) if is_forged(name)]
+    def forged_names(self) -> list[str]:
+        """Return the names of fields that only a filter like us may write, each once."""
+        if not any(start in self._small for start in _OURS):
+            return []
+        names = (name.decode("latin-1") for name in _NAME.findall(self._text))
+        return [name for name in dict.fromkeys(names) if is_forged(name)]

@@ -8,7 +8,7 @@ import re
 from mtspam.serve.contract import Action, Envelope, Ruling
 from mtspam.serve.fields import ascii_value
 from mtspam.serve.http.envelopes import envelope_of, split_addresses
-from mtspam.serve.http.heads import message_id
+from mtspam.serve.http.heads import Head
 from mtspam.serve.http.messages import Arrived, Fields, RefusedError, first_of
 from mtspam.serve.http.rulings import refusal_text
 
@@ -147,7 +147,7 @@ def ruling_lines(request: Arrived, ruling: Ruling) -> bytes:
     text = refusal_text(ruling)
     if text is not None:
         lines.append(f"Message: {ascii_value(text)}")
-    own_id = message_id(request.body)
+    own_id = Head(request.body).message_id()
     if own_id is not None:
         lines.append(f"Message-ID: {own_id}")
     return _joined(lines)

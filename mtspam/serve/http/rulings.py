@@ -3,7 +3,7 @@
 from typing import Any
 
 from mtspam.serve.contract import Action, Ruling
-from mtspam.serve.http.heads import forged_names, message_id
+from mtspam.serve.http.heads import Head
 
 __all__ = [
     "as_checkv2",
@@ -95,16 +95,17 @@ def _end(
 ) -> None:
     text = refusal_text(ruling)
     reply["messages"] = {} if text is None else {"smtp_message": text}
-    reply[milter] = _milter(ruling, raw)
+    head = Head(raw)
+    reply[milter] = _milter(ruling, head)
     if ruling.action in (Action.DISCARD, Action.QUARANTINE):
         reply["reject"] = ruling.action.value
-    own_id = message_id(raw)
+    own_id = head.message_id()
     if own_id is not None:
         reply["message-id"] = own_id
     reply["time_real"] = round(seconds, 6)
 
 
-def _milter(ruling: Ruling, raw: bytes) -> dict[str, Any]:
+def _milter(ruling: Ruling, head: Head) -> dict[str, Any]:
     """Return what a mail server is to do to the header."""
     added: dict[str, Any] = {}
     for name, value in ruling.fields:
@@ -116,7 +117,7 @@ def _milter(ruling: Ruling, raw: bytes) -> dict[str, Any]:
         else:
             added[name] = [added[name], entry]
     # Whatever says the same without having been said by us goes, however often it is there.
-    milter: dict[str, Any] = {"remove_headers": dict.fromkeys([*added, *forged_names(raw)], 0)}
+    milter: dict[str, Any] = {"remove_headers": dict.fromkeys([*added, *head.forged_names()], 0)}
     if added:
         milter["add_headers"] = added
     if ruling.action in (Action.DISCARD, Action.QUARANTINE):
