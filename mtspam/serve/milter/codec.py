@@ -276,7 +276,7 @@ def insert_header(index: int, name: str, value: str) -> bytes:
     return _packet(b"i", _INDEX.pack(index) + _field(name, value))
 
 
-def change_header(index: int, name: str | bytes, value: str) -> bytes:
+def change_header(index: int, name: str | bytes, value: str | bytes) -> bytes:
     """Change the field that is the so-manyeth of its name, from 1; an empty value deletes it."""
     return _packet(b"m", _INDEX.pack(index) + _field(name, value))
 
@@ -314,10 +314,13 @@ def _escaped(text: str) -> bytes:
     return text.replace("%", "%%").encode("ascii")
 
 
-def _field(name: str | bytes, value: str) -> bytes:
+def _field(name: str | bytes, value: str | bytes) -> bytes:
+    """Return a field; what is bytes came from the mail server and goes back as it is."""
     if isinstance(name, str):
         name = _plain(name).encode("ascii")
-    return name + b"\0" + _encoded(value) + b"\0"
+    if isinstance(value, str):
+        value = _encoded(value)
+    return name + b"\0" + value + b"\0"
 
 
 def _encoded(value: str) -> bytes:

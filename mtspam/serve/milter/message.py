@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Final
 
-from mtspam.serve.fields import is_forged
+from mtspam.serve.fields import is_forged, without_forged
 from mtspam.serve.milter.codec import text_of
 
 __all__ = ["MAX_ENVELOPE_BYTES", "Message", "Room"]
@@ -62,13 +62,21 @@ class Message:
         self.sender: str | None = None
         self.recipients: list[str] = []
         self.macros: dict[str, str] = {}
+        self._names: Counter[bytes] = Counter()
         self.forged: Counter[bytes] = Counter()
         """How often it has each field that only we may write."""
+        self.cleaned: list[tuple[int, bytes, bytes]] = []
+        """Fields that hide such a one: which of its name it is, its name, a value without it."""
 
     @property
     def is_full(self) -> bool:
         """Whether no more of it is looked at."""
         return self._n_bytes >= self._max_bytes
+
+    @property
+    def n_forged(self) -> int:
+        """How many fields are to be deleted or changed."""
+        return self.forged.total() + len(self.cleaned)
 
     @property
     def raw(self) -> bytes | None:
@@ -95,9 +103,12 @@ class Message:
         colon
             What to put between the two.
         """
+        self._names[name.lower()] += 1
         # Asked of few: it would take a third of the time that a field takes.
         if name[:2] in _FORGED_BEGIN and is_forged(text_of(name)):
             self.forged[name.lower()] += 1
+        elif b"\r" in value:
+            self._uncover(name, value)
         if b"\n" in value:
             value = value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
         self._keep(self._header, name + colon + value + b"\r\n", _PIECE_BYTES)
@@ -110,6 +121,14 @@ class Message:
         """Give its room back."""
         self._room.give(self._n_taken)
         self._n_taken = 0
+
+    def _uncover(self, name: bytes, value: bytes) -> None:
+        """Note a field behind whose carriage return some readers see another one."""
+        lines = value.replace(b"\r\n", b"\n")
+        start = len(name) + 1
+        kept = without_forged(name + b":" + lines + b"\n\n")[start:-2]
+        if kept != lines:
+            self.cleaned.append((self._names[name.lower()], name, kept))
 
     def _keep(self, where: list[bytes], data: bytes, cost: int) -> None:
         """Keep a piece as far as it is looked at and there is room."""

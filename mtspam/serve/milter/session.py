@@ -291,10 +291,14 @@ class Session:
         """Delete what a stranger wrote under our names: from the last, so that numbers hold."""
         if not self._actions & Actions.CHANGE_HEADERS:
             return []
+        message = self._message
         return [
-            codec.change_header(index, name, "")
-            for name, count in self._message.forged.items()
-            for index in range(min(count, MAX_FORGED), 0, -1)
+            *(codec.change_header(index, name, value) for index, name, value in message.cleaned),
+            *(
+                codec.change_header(index, name, "")
+                for name, count in message.forged.items()
+                for index in range(min(count, MAX_FORGED), 0, -1)
+            ),
         ]
 
     def _marked(self, ruling: Ruling) -> list[bytes]:
@@ -314,7 +318,7 @@ class Session:
         return changes
 
     def _finished(self, data: bytes) -> bytes:
-        if data.endswith(codec.ACCEPT) and self._message.forged.total() > MAX_FORGED:
+        if data.endswith(codec.ACCEPT) and self._message.n_forged > MAX_FORGED:
             data = codec.reply_code(_TOO_MANY_FORGED)
         self.drop()
         self._is_waiting = False

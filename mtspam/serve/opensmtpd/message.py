@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 from typing import Final
 
 from mtspam.serve.contract import Action
-from mtspam.serve.fields import is_forged
+from mtspam.serve.fields import is_forged, without_forged
 
 __all__ = ["UNTOUCHED", "Cleaner", "Decision", "changed_lines", "raw_of"]
 
@@ -15,6 +16,8 @@ _SPAM_ACTIONS = frozenset(
     {Action.ADD_HEADER, Action.REWRITE_SUBJECT, Action.QUARANTINE, Action.DISCARD}
 )
 _FOLDED = (b" ", b"\t")
+_ANY = b"Any: "  # makes any line a field
+_LEADING = b"X-Mtspam-Leading:"  # takes in what would continue our last field
 _STUFFED = re.compile(rb"^\.", re.MULTILINE)
 
 
@@ -73,22 +76,27 @@ def raw_of(lines: bytes | bytearray) -> bytes:
 
 
 class Cleaner:
-    """Says line by line what of a message stays: all but the fields that only we may write."""
+    """Takes the fields that only we may write out of a message, line by line."""
 
     def __init__(self) -> None:
         self.is_in_header = True
         self._is_dropped = False
 
-    def keeps(self, line: bytes) -> bool:
-        """Tell whether the next line stays; a folded line goes with the one before it."""
+    def cleaned(self, line: bytes) -> bytes | None:
+        """Return what stays of the next line, None if all goes; folded ones go with the first."""
         if not self.is_in_header:
-            return True
+            return line
         if not line or line == b"\r":
             self.is_in_header = self._is_dropped = False
         elif not line.startswith(_FOLDED):
             name, colon, _ = line.partition(b":")
             self._is_dropped = bool(colon) and is_forged(name.decode("utf-8", "replace"))
-        return not self._is_dropped
+        if self._is_dropped:
+            return None
+        if b"\r" in line:
+            # Some readers see another field behind a lone carriage return.
+            return without_forged(_ANY + line + b"\n\n")[len(_ANY) : -2]
+        return line
 
 
 def changed_lines(
@@ -105,24 +113,35 @@ def changed_lines(
     cleaner
         One that goes on with further lines, if there are any.
     """
-    for name, value in decision.fields:
-        yield _field_line(name, value)
     cleaner = cleaner or Cleaner()
-    new_subject = None if decision.subject is None else _field_line("Subject", decision.subject)
-    is_old_subject = False
-    for line in bytes(lines).split(b"\n")[:-1]:
-        is_kept = cleaner.keeps(line)
-        if cleaner.is_in_header and not line.startswith(_FOLDED):
-            is_old_subject = new_subject is not None and _is_subject(line)
-        elif not cleaner.is_in_header:
-            is_old_subject = False
-        if new_subject is not None and (not cleaner.is_in_header or is_old_subject):
-            yield new_subject
-            new_subject = None
-        if is_kept and not is_old_subject:
+    own = [_field_line(name, value) for name, value in decision.fields]
+    if own and lines.startswith(_FOLDED):
+        own.append(_LEADING)
+    yield from own
+    given = iter(bytes(lines).split(b"\n")[:-1])
+    if decision.subject is not None:
+        given = _renamed(given, _field_line("Subject", decision.subject))
+    for line in given:
+        kept = cleaner.cleaned(line)
+        if kept is not None:
+            yield kept
+
+
+def _renamed(lines: Iterator[bytes], subject: bytes) -> Iterator[bytes]:
+    """Put a line in the place of the first subject, or behind the header if there is none."""
+    for line in lines:
+        if not line or line == b"\r":
+            yield subject
             yield line
-    if new_subject is not None:
-        yield new_subject
+            break
+        if _is_subject(line):
+            yield subject
+            yield from dropwhile(lambda folded: folded.startswith(_FOLDED), lines)
+            return
+        yield line
+    else:
+        yield subject
+    yield from lines
 
 
 def _is_subject(line: bytes) -> bool:

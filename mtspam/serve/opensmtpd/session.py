@@ -167,9 +167,10 @@ class Filter:
         return Submitted(request.session, request.token, raw_of(session.lines), _envelope(session))
 
     def _passed(self, session: _Session, request: Request) -> bytes:
-        if session.refusal is not None or not session.cleaner.keeps(request.rest):
+        line = session.cleaner.cleaned(request.rest)
+        if session.refusal is not None or line is None:
             return b""
-        return codec.data_line(request.session, request.token, request.rest)
+        return codec.data_line(request.session, request.token, line)
 
     def _keep(self, session: _Session, line: bytes) -> bool:
         n_bytes = len(line) + 1

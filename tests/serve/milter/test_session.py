@@ -363,6 +363,16 @@ def test_forged_fields_are_deleted_from_the_last_one_on_before_ours_are_added():
     assert [command for command, _ in found[4:]] == [b"i", b"i", b"a"]
 
 
+def test_a_field_behind_a_carriage_return_is_taken_out():
+    found = answered(
+        HAM,
+        field(b"To", b" a"),
+        field(b"To", b" b\rX-Spam-Flag: NO\n\tc\xff"),
+        field(b"Subject", b" d\re"),
+    )
+    assert found[:-3] == [(b"m", struct.pack(">I", 2) + texts(b"To", b" b\n\tc\xff"))]
+
+
 def test_more_forged_fields_than_any_honest_message_has_are_refused():
     forged = [field(b"X-Spam", b" No")] * (MAX_FORGED + 1)
     ((command, text),) = answered(HAM, *forged)

@@ -61,7 +61,8 @@ def send(one, lines=MESSAGE, session=b"5e55"):
 def stored(written, session=b"5e55", token=b"70ce"):
     """The lines of a message that were given back, and check that its end came last."""
     begun = b"filter-dataline|" + session + b"|" + token + b"|"
-    lines = b"".join(written).splitlines()
+    *lines, rest = b"".join(written).split(b"\n")
+    assert rest == b""
     assert all(one.startswith(begun) for one in lines)
     *lines, last = [one.removeprefix(begun) for one in lines]
     assert last == b"."
@@ -142,6 +143,27 @@ def test_forged_fields_are_left_out_with_their_folded_lines():
         b"X-Spammer: yes",
         b"",
         b"X-Spam: in the body",
+    ]
+
+
+def test_a_field_behind_a_carriage_return_is_taken_out():
+    lines = [
+        b"Subject: a\rX-Spam-Flag: NO",
+        b" b\rX-Mtspam-Id: 1",
+        b"To: c\rd",
+        b"",
+        b"e\rX-Spam: f",
+    ]
+    assert given_back(filtering(), UNTOUCHED, lines) == [b"Subject: a", b" b", *lines[2:]]
+
+
+def test_a_first_line_that_begins_with_a_blank_continues_none_of_our_fields():
+    assert given_back(filtering(), MARKED, [b" sly", b"", b"text"]) == [
+        b"X-Mtspam-Verdict: ham",
+        b"X-Mtspam-Leading:",
+        b" sly",
+        b"",
+        b"text",
     ]
 
 
