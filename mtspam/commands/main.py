@@ -29,6 +29,9 @@ _SECTIONS = {
         "unlearn": ("mtspam.commands.unlearn", "Take labels back."),
         "forget": ("mtspam.commands.forget", "Erase all that a user ever said."),
     },
+    "Rank results": {
+        "rank": ("mtspam.commands.rank", "Put search results in order, and learn from clicks."),
+    },
     "Serve it": {
         "serve": ("mtspam.commands.serve", "Serve mail servers, over the protocols they speak."),
         "ask": ("mtspam.commands.ask", "Score, learn and see why by a running service."),

@@ -1,0 +1,84 @@
+"""`mtspam rank explain`: why results stand where they stand."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mtspam.commands.options import PLACE, Common, format_options, state_options
+from mtspam.commands.rank_options import column_options, open_reranker, table_columns
+
+if TYPE_CHECKING:
+    from mtspam.ranking import Rescored
+    from mtspam.search.events import RankingShown
+
+__all__ = ["command"]
+
+_PARTS = ("host", "click", "conversion", "everyone", "market", "you")
+
+
+@click.command("explain")
+@click.argument("table", metavar="TABLE", type=PLACE)
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="How many results of each request to tell of.",
+)
+@format_options("table", "ndjson")
+@column_options
+@state_options
+@click.pass_obj
+def command(
+    common: Common, /, *, table: str, limit: int, form: str | None, **columns: str
+) -> None:
+    """Say for the first results of each request of a table what their scores are made of.
+
+    Host: the place in the host's order. Click, conversion: the trees, and below them the features
+    that lift or lower the result most. Everyone, market, you: what clicks say beyond the trees.
+    """
+    from mtspam.commands.rank_tables import read_candidates, requests
+
+    frame = read_candidates(table)
+    with open_reranker(common, read_only=True) as ranker:
+        for _, ranking in requests(frame, table_columns(columns), table):
+            found = ranker.rescore_ranking(ranking, explain=True)
+            if form == "ndjson":
+                _say_lines(ranking, found, limit)
+            else:
+                _say_table(ranking, found, limit)
+
+
+def _say_lines(ranking: "RankingShown", found: "Rescored", limit: int) -> None:
+    import json
+
+    for rank, place in enumerate(found.order[:limit].tolist(), 1):
+        reason = found.reasons[place]
+        record = {
+            "query_id": ranking.id,
+            "item": ranking.items[place].item,
+            "rank": rank,
+            "score": float(found.scores[place]),
+            **{part: getattr(reason, part) for part in _PARTS},
+            "features": dict(reason.features),
+        }
+        click.echo(json.dumps(record, ensure_ascii=False))
+
+
+def _say_table(ranking: "RankingShown", found: "Rescored", limit: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(title=Text(f"request {ranking.id}"), title_justify="left")
+    shown.add_column("item")
+    for part in ("score", *_PARTS):
+        shown.add_column(part, justify="right")
+    shown.add_column("features")
+    for place in found.order[:limit].tolist():
+        reason = found.reasons[place]
+        numbers = (found.scores[place], *(getattr(reason, part) for part in _PARTS))
+        told = ", ".join(f"{name} {value:+.2f}" for name, value in reason.features)
+        shown.add_row(Text(ranking.items[place].item), *(f"{n:+.2f}" for n in numbers), Text(told))
+    Console(highlight=False).print(shown)

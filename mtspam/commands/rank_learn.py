@@ -1,0 +1,37 @@
+"""`mtspam rank learn`: events into the journal."""
+
+import click
+
+from mtspam.commands.options import Common, path_arguments, state_options
+from mtspam.commands.rank_options import column_options, table_columns
+
+__all__ = ["command"]
+
+
+@click.command("learn")
+@path_arguments
+@click.option(
+    "--form",
+    type=click.Choice(("metarank", "ubi", "letor", "table")),
+    help="What the files are.  [default: by their names and first lines]",
+)
+@column_options
+@state_options
+@click.pass_obj
+def command(
+    common: Common, /, *, paths: tuple[str, ...], form: str | None, **columns: str
+) -> None:
+    """Take in what was shown to whom, what they did with it, and judgements.
+
+    Each PATH is a file of events as Metarank or OpenSearch's UBI write them, a table of
+    candidates (CSV, TSV, Parquet), or lines for learning to rank; ``-`` reads standard input. All
+    of it is written, or nothing. What is known already is passed over, so that a file can be
+    given again with more at its end.
+    """
+    from mtspam.commands.rank_options import open_reranker
+    from mtspam.search.reading.reader import read_events
+
+    events = read_events(paths, columns=table_columns(columns), form=form)
+    with open_reranker(common, read_only=False) as ranker:
+        done = ranker.feedback(events)
+    click.echo(f"{done.n_new:,} events taken in, {done.n_same:,} were known")

@@ -1,0 +1,46 @@
+"""`mtspam rank train`: trees from the journal."""
+
+import click
+
+from mtspam.commands.options import Common, format_options, state_options
+from mtspam.commands.rank_options import open_reranker
+
+__all__ = ["command"]
+
+
+@click.command("train")
+@format_options("table", "json")
+@state_options
+@click.pass_obj
+def command(common: Common, *, form: str | None) -> None:
+    """Grow trees from all events of the journal, and ask them from now on.
+
+    The version before stays: `mtspam rank use` brings it back. What is clicked afterwards counts
+    at once, trained or not.
+    """
+    import json
+
+    with open_reranker(common, read_only=False) as ranker:
+        name = ranker.train()
+        found = ranker.versions.load(name)
+    trunk = found.trunk
+    if form == "json":
+        record = {
+            "version": name,
+            **found.facts,
+            "columns": list(trunk.columns),
+            "markets": list(trunk.markets),
+            "trees": {
+                f"{task} {'shared' if place < 0 else trunk.markets[place]}": forest.n_trees
+                for (task, place), forest in trunk.forests.items()
+            },
+        }
+        click.echo(json.dumps(record, ensure_ascii=False))
+        return
+    click.echo(
+        f"version {name}: {found.facts['n_queries']:,} rankings, "
+        f"{found.facts['n_rows']:,} candidates, {len(trunk.columns)} features"
+    )
+    for (task, place), forest in trunk.forests.items():
+        where = "everybody" if place < 0 else f"market {trunk.markets[place]}"
+        click.echo(f"  {task}, {where}: {forest.n_trees} trees")

@@ -1,0 +1,112 @@
+"""`mtspam rank` over made-up searches: taken in, trained on, asked."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+N_RANKINGS = 60
+SMALL = """\
+[ranking]
+rounds = 20
+min_leaf_rows = 5
+residual_bits = 12
+threads = 1
+[history]
+items = 1000
+users = 1000
+counter_bits = 12
+pair_bits = 12
+"""
+
+
+@pytest.fixture
+def run(run, tmp_path):
+    with (tmp_path / "small.toml").open("a") as config:
+        config.write(SMALL)
+    return run
+
+
+def table(n_rankings, seed=0):
+    """Candidates of which the best match is clicked."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for query in range(n_rankings):
+        match = rng.normal(size=6)
+        rows += [
+            {
+                "query_id": f"q{seed}-{query}", "item": f"d{place}", "user": f"u{query % 5}",
+                "time": 1_700_000_000 + query, "match": match[place],
+                "label": float(match[place] == match.max()),
+            }
+            for place in range(6)
+        ]  # fmt: skip
+    return pl.DataFrame(rows)
+
+
+@pytest.fixture
+def files(tmp_path):
+    table(N_RANKINGS).write_csv(tmp_path / "shown.csv")
+    asked = table(20, seed=1)
+    for path, write in (
+        ("asked.csv", asked.write_csv),
+        ("asked.parquet", asked.write_parquet),
+        ("asked.ndjson", asked.write_ndjson),
+    ):
+        write(tmp_path / path)
+    return tmp_path
+
+
+def test_learn_train_score(run, files):
+    said = run("rank", "learn", files / "shown.csv").output
+    assert said == f"{2 * N_RANKINGS} events taken in, 0 were known\n"
+    said = run("rank", "learn", files / "shown.csv").output
+    assert said == f"0 events taken in, {2 * N_RANKINGS} were known\n"
+    found = json.loads(run("rank", "train", "--json").output)
+    assert (found["version"], found["n_queries"]) == ("0001", N_RANKINGS)
+    assert "match" in found["columns"]
+    run("rank", "score", files / "asked.csv", "-o", files / "scored.parquet")
+    scored = pl.read_parquet(files / "scored.parquet")
+    first = scored.filter(pl.col("mtspam_rank") == 1)
+    assert first.height == 20
+    assert first["label"].mean() > 0.5
+    assert scored.columns[:-2] == table(1).columns
+
+
+@pytest.mark.parametrize("name", ["asked.csv", "asked.parquet", "asked.ndjson"])
+def test_without_a_state_the_hosts_order_is_kept(run, files, name, environment):
+    said = run("rank", "score", files / name).output
+    ranks = [int(line.rpartition(",")[2]) for line in said.splitlines()[1:]]
+    assert ranks == [1, 2, 3, 4, 5, 6] * 20
+    assert not environment.exists()
+
+
+def test_versions_are_listed_and_brought_back(run, files):
+    run("rank", "learn", files / "shown.csv")
+    assert "60 rankings" in run("rank", "train").output
+    run("rank", "train")
+    assert run("rank", "use").output == "  0001\n* 0002\n"
+    assert run("rank", "use", "0001").output == "* 0001\n  0002\n"
+    result = run("rank", "use", "0009", code=4)
+    assert "0001, 0002" in result.stderr
+
+
+def test_explain(run, files):
+    run("rank", "learn", files / "shown.csv")
+    run("rank", "train")
+    said = run("rank", "explain", files / "asked.csv", "--limit", 2, "--format", "ndjson").output
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert len(lines) == 40
+    parts = ("host", "click", "conversion", "everyone", "market", "you")
+    for line in lines:
+        assert sum(line[part] for part in parts) == pytest.approx(line["score"])
+    assert "request q1-0" in run("rank", "explain", files / "asked.csv").output
+
+
+def test_what_is_wrong_is_said_in_a_line(run, files):
+    result = run("rank", "score", files / "asked.csv", "--item-column", "doc", code=3)
+    assert "no column 'doc'" in result.stderr
+    result = run("rank", "score", files / "asked.csv", "-o", "x.txt", code=2)
+    assert ".parquet" in result.stderr
+    assert "no ranking" in run("rank", "train", code=3).stderr
