@@ -24,6 +24,7 @@ __all__ = ["CODECS", "main"]
 # where something does not hold, and `SEEDS`, inputs to begin with. In `check` the first byte may
 # say how to cut the rest.
 CODECS = {
+    "http": "fuzz_http",
     "lmtp": "fuzz_lmtp",
     "milter": "fuzz_milter",
     "opensmtpd": "fuzz_opensmtpd",

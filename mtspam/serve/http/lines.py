@@ -65,7 +65,9 @@ class LineReader:
         self._buffer += data
         if self._request is None:
             self._read_head()
-        if self._request is None or self._length is None:
+        if self._request is None:
+            return None
+        if self._length is None:
             if len(self._buffer) > self._limit:
                 raise RefusedError(413, f"the message must not have more than {self._limit} bytes")
             return None
@@ -86,9 +88,9 @@ class LineReader:
         return request
 
     def _read_head(self) -> None:
-        end = self._buffer.find(b"\r\n\r\n")
+        end = self._buffer.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES)
         if end < 0:
-            if len(self._buffer) > _MAX_HEAD_BYTES:
+            if len(self._buffer) >= _MAX_HEAD_BYTES:
                 raise RefusedError(431, "the header is too long")
             return
         first, *rest = bytes(self._buffer[:end]).split(b"\r\n")

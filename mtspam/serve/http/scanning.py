@@ -21,6 +21,8 @@ _LEGACY_PATHS = frozenset({b"/check", b"/symbols", b"/scan"})
 SCAN_PATHS = frozenset({b"/checkv2", b"/checkv3", b"/ping"}) | _LEGACY_PATHS
 """What `Scanner.answer` answers."""
 
+_TRACE_SECONDS = 60.0
+_next_trace: dict[type[Exception], float] = {}
 _BOUNDARY = b"mtspam-result"
 
 
@@ -87,11 +89,18 @@ class Scanner:
 
 
 def log_failure(problem: Exception) -> None:
-    """Write into the log why there is no verdict; with a trace where nobody expected it."""
+    """Write into the log why there is no verdict; where nobody expected it, with a trace.
+
+    A fault that every message meets would fill the disk with traces: there is one a minute.
+    """
     if isinstance(problem, BusyError | UnavailableError):
         _log.warning("no verdict over HTTP: %s", problem)
-    else:
-        _log.error("no verdict over HTTP", exc_info=problem)
+        return
+    now, kind = time.monotonic(), type(problem)
+    is_traced = now >= _next_trace.get(kind, 0.0)
+    if is_traced:
+        _next_trace[kind] = now + _TRACE_SECONDS
+    _log.error("no verdict over HTTP: %s", kind.__name__, exc_info=problem if is_traced else None)
 
 
 def failure_text(problem: Exception) -> str:

@@ -132,7 +132,7 @@ def _metadata(data: bytes) -> Fields:
         raise RefusedError(413, f"metadata must not have more than {_MAX_METADATA_BYTES} bytes")
     try:
         values: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as problem:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
         raise RefusedError(400, "metadata must be a JSON object") from problem
     fields: Fields = []
     for key, value in values.items():

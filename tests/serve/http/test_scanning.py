@@ -225,6 +225,7 @@ def test_parts_are_a_message_and_what_is_known_of_it(taught):
         (FORM, PILLS, 400),
         (FORM, form(("metadata", b"{}")), 400),
         (FORM, form(("metadata", b"[1]"), ("message", PILLS)), 400),
+        (FORM, form(("metadata", b'{"\x86": "a"}'), ("message", PILLS)), 400),
         (FORM, form(("metadata", b"[" * 30_000), ("message", PILLS)), 400),
         (FORM, form(("metadata", b'{"file": "/etc/passwd"}'), ("message", PILLS)), 403),
         (FORM, form(*[(str(n), b"") for n in range(20)], ("message", PILLS)), 400),
@@ -344,6 +345,16 @@ def test_a_failure_is_an_error_without_what_nobody_may_know(tmp_path, problem, p
         assert reply.status == 503
         assert set(reply.json) == {"error"}
         assert "secret" not in reply.json["error"]
+
+
+def test_a_fault_is_traced_once_and_told_each_time(tmp_path, caplog):
+    fault = LookupError("here")
+    with serving(tmp_path, wrap=lambda service: Failing(service, fault)) as running:
+        for _ in range(3):
+            scan(running, PILLS)
+    told = [one for one in caplog.records if "no verdict" in one.message]
+    assert [one.exc_info is not None for one in told] == [True, False, False]
+    assert all("LookupError" in one.message for one in told)
 
 
 def test_a_failure_lets_mail_pass_where_that_is_set(tmp_path):
