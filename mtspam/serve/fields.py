@@ -18,6 +18,9 @@ __all__ = [
 
 ID_FIELD = "X-Mtspam-Id"
 
+_LEADING = b"X-Mtspam-Leading:"
+"""Takes in what would continue our last field: a first line that begins with a blank."""
+
 _MAX_HEAD_BYTES = 1 << 20  # further down there is no header that anybody reads
 _FORGED_NAME = rb"(?:x-(?:mtspam|spam)-[^:\s]*|x-spam)"
 _FORGED = re.compile(rb"(?i)\A" + _FORGED_NAME + rb"\Z")
@@ -28,7 +31,7 @@ _FORGED_FIELD = re.compile(
 _FORGED_BEHIND_CR = re.compile(rb"(?i)\r(?!\n)" + _FORGED_NAME + rb"[ \t]*:[^\r\n]*")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
-_MAILBOX_LINE = re.compile(rb">?From [^\n]*(?:\n|\Z)")
+_MAILBOX_LINE = re.compile(rb"From [^\r\n]*\r?\n")
 _OUTSIDE_ASCII = re.compile(r"[^\x20-\x7e]")
 _ID = re.compile(rb"[0-9a-f]{32}")
 
@@ -86,6 +89,8 @@ def with_fields(raw: bytes, fields: Iterable[tuple[str, str]]) -> bytes:
     mailbox_line = _MAILBOX_LINE.match(raw)
     at = mailbox_line.end() if mailbox_line else 0
     added = [f"{name}: {ascii_value(value)}".encode() + line_end for name, value in fields]
+    if raw[at : at + 1] in {b" ", b"\t"}:
+        added.append(_LEADING + line_end)
     if first < 0 and at == 0 and b":" not in raw:
         added.append(line_end)  # there is no header: what stands here is text
     return b"".join((raw[:at], *added, raw[at:]))
