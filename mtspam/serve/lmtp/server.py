@@ -88,14 +88,14 @@ class _Client:
             await self._flush()
             await self._delivery.close()
         except OSError as error:  # a timeout of ours is one too
-            _log.info("a client broke off: %s", error or "it takes no answers")
+            _log.info("lmtp: a client broke off: %s", error or "it takes no answers")
         except asyncio.CancelledError:
             # Whoever waits for the rest of its message, or for an answer, tries again later.
             self._session.close(_STOPPING)
             self._writer.write(self._session.take_outgoing())
             raise
         except Exception:  # noqa: BLE001 - the edge: a fault of ours must cost no mail
-            _log.exception("an LMTP session failed")
+            _log.exception("lmtp: a session failed")
             self._session.close(_FAULT)
             self._writer.write(self._session.take_outgoing())
         finally:
@@ -155,7 +155,7 @@ class _Client:
         try:
             return await question
         except LostError as error:
-            _log.warning("%s", error)
+            _log.warning("lmtp: %s", error)
             return otherwise
 
     async def _hello(self) -> Reply:
@@ -163,7 +163,7 @@ class _Client:
         try:
             connection = await self._delivery.connect()
         except LostError as error:
-            _log.warning("%s", error)
+            _log.warning("lmtp: %s", error)
             self._session.is_over = True
             return _NO_HOP
         passed = connection.extensions & _PASSED_EXTENSIONS
@@ -197,7 +197,7 @@ class _Client:
                     replies[place] = reply
                     n_told = await self._tell(replies, n_told)
             except LostError as error:
-                _log.warning("%s: %s", message.client.get("IDENT", "-"), error)
+                _log.warning("lmtp: %s", error, extra=_named(message))
                 for place in copy.recipients:
                     replies[place] = replies[place] or _LOST
                 n_told = await self._tell(replies, n_told)
@@ -231,21 +231,22 @@ class _Client:
         try:
             return make_plan(raw, sender, self._face.service.rule(raw, envelope))
         except (BusyError, UnavailableError) as error:
-            _log.warning("%s: not judged: %s", envelope.queue_id or "-", error)
+            _log.warning("lmtp: a message was not judged: %s", error, extra=_named(message))
         except Exception:  # noqa: BLE001 - the edge of the protocol: mail goes on whatever happens
-            _log.exception("%s: not judged", envelope.queue_id or "-")
+            _log.exception("lmtp: a message could not be judged", extra=_named(message))
         if self._face.settings.lmtp.on_failure == "pass":
             return plan_without_verdict(raw, sender, n_recipients)
         return Plan(dict.fromkeys(range(n_recipients), _NOT_JUDGED), ())
 
     def _log_end(self, message: Message, plan: Plan, replies: Sequence[Reply | None]) -> None:
-        _log.info(
-            "%s: %d recipients, %d copies, answered %s",
-            message.client.get("IDENT", "-"),
-            len(replies),
-            len(plan.copies),
-            " ".join(str(reply.code) for reply in replies if reply is not None),
-        )
+        codes = ",".join(str(reply.code) for reply in replies if reply is not None)
+        told = {"copies": len(plan.copies), "answers": codes, **_named(message)}
+        _log.info("lmtp: a message was answered", extra=told)
+
+
+def _named(message: Message) -> dict[str, str]:
+    """Return what the mail server calls a message, for the log."""
+    return {"queue_id": message.client["IDENT"]} if "IDENT" in message.client else {}
 
 
 class _LmtpFace:
@@ -286,7 +287,7 @@ class _LmtpFace:
             for task in late:
                 task.cancel()
             if late:
-                _log.warning("dropped %d LMTP sessions that were not done in time", len(late))
+                _log.warning("lmtp: dropped connections", extra={"n": len(late)})
                 await asyncio.wait(late)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
