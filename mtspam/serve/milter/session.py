@@ -116,6 +116,7 @@ class Session:
         self._connect: Connect | None = None
         self._helo: str | None = None
         self._macros: dict[str, str] = {}
+        self._last_macros = b""
         self._message = Message(room, max_message_bytes)
         self._is_waiting = False
         self._handlers = {
@@ -166,6 +167,7 @@ class Session:
     def drop(self) -> None:
         """Forget the message that was arriving: the connection is gone."""
         self._message.drop()
+        self._last_macros = b""
         self._message = Message(self._room, self._max_message_bytes)
 
     # Events.
@@ -186,7 +188,12 @@ class Session:
         return Reply(codec.negotiate(self._version, int(self._actions), int(self._steps)))
 
     def _on_macros(self, data: bytes) -> None:
-        macros = self._macros if data[:1] in _EVENTS_OF_CONNECTION else self._message.macros
+        if data[:1] in _EVENTS_OF_CONNECTION:
+            macros = self._macros
+        elif data[1:] == self._last_macros:
+            return  # Postfix says the same again before each field
+        else:
+            macros, self._last_macros = self._message.macros, data[1:]
         for name, value in codec.decode_macros(data):
             if name in _KEPT_MACROS:
                 macros[name] = value[:_MACRO_CHARACTERS]
