@@ -1,10 +1,7 @@
 """Metarank's events: a JSON object a line, or one that came over the network."""
 
-import gzip
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from mtspam.errors import DataError
@@ -18,34 +15,11 @@ from mtspam.search.events import (
     Subject,
 )
 
-__all__ = ["event_of", "read_events"]
+__all__ = ["event_of"]
 
 _KINDS = "item, user, ranking or interaction"
 _SCORES = ("score", "relevancy", "relevance")
 """Fields of a candidate that hold the host's score."""
-
-
-def read_events(path: Path) -> Iterator[Event]:
-    """Read a file of events, packed with gzip or not.
-
-    Raises
-    ------
-    DataError
-        Where the file cannot be read or a line is no event; the text names file and line.
-    """
-    number = 0
-    try:
-        opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-        with opened as lines:
-            for number, line in enumerate(lines, start=1):  # noqa: B007 - for the error's text
-                if line.strip():
-                    yield event_of(json.loads(line))
-    except DataError as error:
-        raise DataError(f"{path}:{number}: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}:{number}: no JSON: {error}") from error
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def event_of(record: object) -> Event:

@@ -1,0 +1,259 @@
+"""Features of candidates from history, as of a moment; nothing is written here."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtspam.kernels.history import affinity, fill_weights, pair_features, read_counts
+from mtspam.search.events import RankingShown
+from mtspam.search.historystate import MOST_SEEN, HistoryState
+from mtspam.search.keys import key
+
+__all__ = ["COLUMNS", "EVERYBODY", "OF_FIELDS", "HistoryReader"]
+
+_PAIRS = ("cosine", "conditional", "nearest", "second", "related", "ridge")
+COLUMNS = tuple(
+    f"history {name}"
+    for name in (
+        "rate everyone",
+        "rate market",
+        "rate you",
+        "conversions everyone",
+        "conversions market",
+        "shown everyone",
+        "shown market",
+        "shown you",
+        "clicks everyone",
+        "clicks market",
+        "clicks you",
+        "rate query",
+        "shown query",
+        "fields everyone",
+        "fields market",
+        "affinity",
+        "likeness",
+        "age shown you",
+        "dwell",
+        "your clicks",
+        "your shown",
+        "your rate",
+        *(f"together everyone {name}" for name in _PAIRS),
+        *(f"together market {name}" for name in _PAIRS),
+        "rate behind best",
+        "affinity behind best",
+        "cosine of best",
+        "ridge of best",
+    )
+)
+
+EVERYBODY = 1
+"""The scope of all users; no key of a market or a user is as small."""
+OF_FIELDS = 2
+"""Tells a scope's counters of field values from those of documents."""
+_CG_STEPS = 12
+_USER_BIAS = 0.02
+_PAIR_PRIOR = 5.0
+_FADE_OF_SEEN_DAYS = 180.0
+
+
+class HistoryReader:
+    """Reads a state.
+
+    Parameters
+    ----------
+    state
+        Somebody else writes it.
+    """
+
+    def __init__(self, state: HistoryState) -> None:
+        self._state = state
+
+    def rates(self, values: NDArray[np.uint64], now: float) -> NDArray[np.float64]:
+        """Return how often everybody clicks documents, by their keys, shape ``(n,)``."""
+        found = self._counts(values, (EVERYBODY,), now)[:, 0]
+        return _shrunk(found, self._state.mean_rate(), self._state.settings.smoothing)
+
+    def _counts(
+        self, values: NDArray[np.uint64], scopes: tuple[int, ...], now: float
+    ) -> NDArray[np.float64]:
+        state = self._state
+        out = np.empty((values.size, len(scopes), 3))
+        table = state.tags, state.counts, state.when
+        read_counts(*table, np.array(scopes, np.uint64), values, now, state.rate, out)
+        return out
+
+    def read(self, ranking: RankingShown, without: str) -> NDArray[np.float32]:
+        """Return features of candidates, shape ``(n, len(COLUMNS))``."""
+        state, now = self._state, ranking.time / 1000.0
+        n = len(ranking.items)
+        out = np.zeros((n, len(COLUMNS)))
+        if n == 0:
+            return out.astype(np.float32)
+        secret = state.secret
+        names = [one.item for one in ranking.items]
+        slots = state.known(names)
+        values = np.where(slots >= 0, state.item_keys[slots], np.uint64(0))
+        market = key(f"market {ranking.market}", secret) if ranking.market else 0
+        user = key(f"user {ranking.user}", secret) if ranking.user else 0
+        query = key(f"query {ranking.query.casefold()}", secret) if ranking.query else 0
+        counts = self._counts(values, (EVERYBODY, market, user, query), now)
+        place = state.user(ranking.user)
+        held = np.array([name == without for name in names]) if without else None
+        if held is not None:
+            counts[held, :3, 1] = np.maximum(counts[held, :3, 1] - 1.0, 0.0)
+        if not market:
+            counts[:, 1] = 0.0
+        self._rates(out, counts)
+        self._fields(out, slots, market, now)
+        self._user(out, slots, place, now)
+        held_key = np.uint64(key(f"item {without}", secret) if without else 0)
+        taken = state.taken_by(place)
+        taken = taken[state.item_keys[taken] != held_key]
+        if taken.size:
+            for first, scope, level in ((22, EVERYBODY, 0), (28, market, 1)):
+                if scope:
+                    self._pairs(
+                        out[:, first : first + 6],
+                        scope,
+                        taken,
+                        (values, counts[:, level, 1], held_key),
+                        now,
+                    )
+        out[:, 34] = out[:, 0] - out[:, 0].max()
+        out[:, 35] = out[:, 15] - out[:, 15].max()
+        out[:, 36] = out[:, 22] / max(out[:, 22].max(), 1e-6)
+        out[:, 37] = out[:, 27] / max(out[:, 27].max(), 1e-6)
+        return out.astype(np.float32)
+
+    def _rates(self, out: NDArray[np.float64], counts: NDArray[np.float64]) -> None:
+        """Rates level by level, each smoothed towards the one above; beta-binomial means."""
+        k, mean = self._state.settings.smoothing, self._state.mean_rate()
+        out[:, 0] = _shrunk(counts[:, 0], mean, k)
+        out[:, 1] = _shrunk(counts[:, 1], out[:, 0], k)
+        out[:, 2] = _shrunk(counts[:, 2], out[:, 1], k)
+        for level in (0, 1):
+            above = 0.05 if level == 0 else out[:, 3]
+            clicks, conversions = counts[:, level, 1], counts[:, level, 2]
+            out[:, 3 + level] = (conversions + k * above) / (np.maximum(clicks, conversions) + k)
+        out[:, 5:8] = np.log1p(counts[:, :3, 0])
+        out[:, 8:11] = np.log1p(counts[:, :3, 1])
+        out[:, 11] = _shrunk(counts[:, 3], out[:, 0], k)
+        out[:, 12] = np.log1p(counts[:, 3, 0])
+
+    def _fields(
+        self, out: NDArray[np.float64], slots: NDArray[np.int64], market: int, now: float
+    ) -> None:
+        """Mean rates of the documents' field values, for everybody and the market."""
+        state = self._state
+        k, mean = state.settings.smoothing, state.mean_rate()
+        sizes = np.where(slots >= 0, state.n_tokens[slots], 0)
+        out[:, 13:15] = mean
+        if not sizes.any():
+            return
+        is_used = np.arange(state.tokens.shape[1]) < sizes[:, None]
+        values = state.tokens[slots][is_used].astype(np.uint64)
+        row = np.repeat(np.arange(slots.size), sizes)
+        counts = self._counts(values, (EVERYBODY ^ OF_FIELDS, market ^ OF_FIELDS), now)
+        above = _shrunk(counts[:, 0], mean, k)
+        own = _shrunk(counts[:, 1], above, k) if market else above
+        for column, rates in ((13, above), (14, own)):
+            sums = np.bincount(row, rates, slots.size)
+            out[:, column] = (sums + mean) / (sizes + 1.0)
+
+    def _user(
+        self, out: NDArray[np.float64], slots: NDArray[np.int64], place: int, now: float
+    ) -> None:
+        """Tell what the user did about documents like these, and about these."""
+        state, settings = self._state, self._state.settings
+        n_items = state.n_described
+        known = np.maximum(slots, 0)
+        dwells = state.dwells[known]
+        out[:, 17] = np.nan
+        out[:, 18] = np.where(
+            (slots >= 0) & (dwells[:, 1] > 0), dwells[:, 0] / np.maximum(dwells[:, 1], 1), np.nan
+        )
+        if place < 0:
+            return
+        n = min(int(state.n_seen[place]), MOST_SEEN)
+        ring = state.seen[place, :n]
+        fresh = state.generation[ring] == state.seen_generation[place, :n]
+        ring, residual, when = (
+            ring[fresh],
+            state.residual[place, :n][fresh].astype(np.float64),
+            state.seen_when[place, :n][fresh],
+        )
+        days = np.maximum(0.0, now - when) / 86_400.0
+        noise = settings.affinity_noise * np.exp(np.minimum(days / _FADE_OF_SEEN_DAYS, 20.0))
+        table = state.tokens, state.n_tokens, state.weights
+        both = np.concatenate([ring, slots[slots >= 0]])
+        fill_weights(
+            both,
+            state.tokens,
+            state.fields,
+            state.n_tokens,
+            state.weights,
+            state.stamps,
+            state.frequency,
+            n_items,
+        )
+        found = np.zeros((int((slots >= 0).sum()), 2))
+        affinity(
+            ring,
+            residual,
+            noise,
+            slots[slots >= 0],
+            *table,
+            settings.affinity_variance,
+            _USER_BIAS,
+            _CG_STEPS,
+            found,
+        )
+        out[slots >= 0, 15:17] = found
+        same = slots[:, None] == ring[None, :]
+        latest = np.where(same, when[None, :], -np.inf).max(axis=1, initial=-np.inf)
+        ages = now - latest
+        out[:, 17] = np.where(
+            np.isfinite(ages),
+            np.log1p(np.maximum(np.where(np.isfinite(ages), ages, 0.0), 0.0)),
+            np.nan,
+        )
+        taken, shown = float(state.n_taken[place]), float(state.n_seen[place])
+        out[:, 19], out[:, 20] = math.log1p(taken), math.log1p(shown)
+        out[:, 21] = (taken + 10.0 * state.mean_rate()) / (shown + 10.0)
+
+    def _pairs(
+        self,
+        out: NDArray[np.float64],
+        scope: int,
+        taken: NDArray[np.int64],
+        candidates: tuple[NDArray[np.uint64], NDArray[np.float64], np.uint64],
+        now: float,
+    ) -> None:
+        state = self._state
+        values, n_values, held = candidates
+        keys_taken = state.item_keys[taken]
+        n_taken = self._counts(keys_taken, (scope,), now)[:, 0, 1]
+        n_values = n_values + (values == held) * (held != 0)
+        pairs = state.pair_tags, state.together, np.uint64(scope)
+        rows = np.zeros((values.size, 6))
+        pair_features(
+            *pairs,
+            keys_taken,
+            np.ascontiguousarray(n_taken),
+            values,
+            np.ascontiguousarray(n_values),
+            held,
+            _PAIR_PRIOR,
+            rows,
+        )
+        out[:] = rows
+
+
+def _shrunk(
+    counts: NDArray[np.float64], above: float | NDArray[np.float64], strength: float
+) -> NDArray[np.float64]:
+    """Return the mean of a beta-binomial rate whose prior is the level above."""
+    shown = np.maximum(counts[..., 0], counts[..., 1])
+    rate: NDArray[np.float64] = (counts[..., 1] + strength * above) / (shown + strength)
+    return rate

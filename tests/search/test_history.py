@@ -1,0 +1,235 @@
+"""History: writes by events, reads as of a moment, forgets by folding anew."""
+
+import numpy as np
+import pytest
+
+from mtspam.config.history import HistorySettings
+from mtspam.search.events import Event, Interaction, Item, RankingShown, ShownItem
+from mtspam.search.history import History
+
+_SMALL = HistorySettings(items=64, users=16, counter_bits=12, pair_bits=12)
+_NAMES = [f"d{n}" for n in range(20)]
+
+
+def _item(name: str, time: int = 0, **fields: tuple[str, ...]) -> Item:
+    return Item(id=f"i{name}", time=time, item=name, fields=fields)
+
+
+def _shown(id_: str, names: list[str], *, time: int, user: str = "", **more: str) -> RankingShown:
+    items = tuple(ShownItem(name) for name in names)
+    return RankingShown(id=id_, time=time, items=items, user=user, **more)
+
+
+def _click(ranking: str, item: str, *, time: int, **more: str) -> Interaction:
+    more.setdefault("kind", "click")
+    return Interaction(id=f"{ranking}-{item}", time=time, item=item, ranking=ranking, **more)
+
+
+def _stream(n: int = 60, seed: int = 0) -> list[Event]:
+    rng = np.random.default_rng(seed)
+    events: list[Event] = [
+        _item(name, kind=("odd" if k % 2 else "even",)) for k, name in enumerate(_NAMES)
+    ]
+    for k in range(n):
+        names = [_NAMES[i] for i in rng.permutation(20)[:6]]
+        user, market = f"u{k % 5}", "nm"[k % 2]
+        events.append(_shown(f"r{k}", names, time=10 * k, user=user, market=market))
+        wanted = [name for name in names if int(name[1:]) % 2 == (k % 5) % 2]
+        events.extend(
+            _click(f"r{k}", name, time=10 * k + 1, user=user, market=market) for name in wanted
+        )
+    return events
+
+
+def _column(history: History, ranking: RankingShown, name: str) -> list[float]:
+    place = history.columns.index(f"history {name}")
+    return [float(value) for value in history.read(ranking)[:, place]]
+
+
+def _folded(events: list[Event]) -> History:
+    history = History(_SMALL)
+    for event in events:
+        history.observe(event)
+    return history
+
+
+def test_reads_never_know_what_comes_later() -> None:
+    events = _stream()
+    running, reads = History(_SMALL), []
+    for n, event in enumerate(events):
+        if isinstance(event, RankingShown):
+            reads.append((n, event, running.read(event)))
+        running.observe(event)
+    for n, event, then in reads[::7]:
+        np.testing.assert_array_equal(_folded(events[:n]).read(event), then)
+
+
+def test_a_read_changes_nothing() -> None:
+    events = _stream()
+    asked, unasked = History(_SMALL), History(_SMALL)
+    for event in events:
+        if isinstance(event, RankingShown):
+            asked.read(event)
+        asked.observe(event)
+        unasked.observe(event)
+    query = _shown("q", _NAMES, time=10_000, user="u1", market="n")
+    np.testing.assert_array_equal(asked.read(query), unasked.read(query))
+
+
+def test_forgetting_is_folding_without() -> None:
+    events = _stream()
+    kept = [
+        event
+        for event in events
+        if not (isinstance(event, RankingShown | Interaction) and event.user == "u1")
+    ]
+    query = _shown("q", _NAMES, time=10_000, user="u1", market="n")
+    never = _folded(kept).read(query)
+    again = _folded(list(kept)).read(query)
+    np.testing.assert_array_equal(never, again)
+    assert _column(_folded(kept), query, "your shown") == [0.0] * 20
+    assert _column(_folded(events), query, "your shown") != [0.0] * 20
+
+
+def test_rates_shrink_level_by_level() -> None:
+    history = History(HistorySettings(items=16, users=16, counter_bits=10, pair_bits=10))
+    for n in range(10):
+        history.observe(_shown(f"r{n}", ["a", "b"], time=n, user="ana", market="n"))
+        history.observe(_click(f"r{n}", "a", time=n, user="ana", market="n"))
+    query = _shown("q", ["a", "b", "c"], time=10, user="ana", market="n")
+    everyone = _column(history, query, "rate everyone")
+    market = _column(history, query, "rate market")
+    mine = _column(history, query, "rate you")
+    mean = (10 + 1) / (20 + 10)
+    assert everyone[2] == pytest.approx(mean)
+    assert everyone[0] > mean > everyone[1]
+    assert mine[0] > market[0] > everyone[0]
+    assert mine[1] < market[1] < everyone[1]
+    stranger = _shown("q", ["a"], time=10, user="bob", market="n")
+    assert _column(history, stranger, "rate you") == _column(history, stranger, "rate market")
+
+
+def test_counters_fade_by_half_life() -> None:
+    history = History(HistorySettings(half_life_days=1.0, items=16, counter_bits=10))
+    day = 86_400_000
+    history.observe(_shown("r", ["a"], time=0))
+    for days in (0, 1, 3):
+        query = _shown("q", ["a"], time=days * day)
+        shown = np.expm1(_column(history, query, "shown everyone")[0])
+        assert shown == pytest.approx(0.5**days, rel=1e-5)
+
+
+def test_a_late_event_counts_as_of_its_own_time() -> None:
+    day = 86_400_000
+    settings = HistorySettings(half_life_days=1.0, items=16, counter_bits=10)
+    inorder, late = History(settings), History(settings)
+    events = [_shown("r0", ["a"], time=0), _shown("r1", ["a"], time=2 * day)]
+    for event in events:
+        inorder.observe(event)
+    for event in reversed(events):
+        late.observe(event)
+    query = _shown("q", ["a"], time=3 * day)
+    assert _column(late, query, "shown everyone") == pytest.approx(
+        _column(inorder, query, "shown everyone"), rel=2e-3
+    )
+
+
+def test_a_click_before_its_ranking_waits_for_it() -> None:
+    shown, click = _shown("r", ["a", "b"], time=0, user="ana"), _click("r", "b", time=1)
+    query = _shown("q", ["a", "b"], time=2, user="ana")
+    inorder, swapped = History(_SMALL), History(_SMALL)
+    for event in (shown, click):
+        inorder.observe(event)
+    for event in (click, shown):
+        swapped.observe(event)
+    np.testing.assert_array_equal(inorder.read(query), swapped.read(query))
+
+
+def test_the_same_ranking_or_click_twice_is_one() -> None:
+    shown, click = _shown("r", ["a", "b"], time=0, user="ana"), _click("r", "b", time=1)
+    query = _shown("q", ["a", "b"], time=2, user="ana")
+    once, twice = History(_SMALL), History(_SMALL)
+    for event in (shown, click):
+        once.observe(event)
+    for event in (shown, click, shown, click):
+        twice.observe(event)
+    np.testing.assert_array_equal(once.read(query), twice.read(query))
+
+
+def test_affinity_follows_what_a_user_likes_among_documents_never_shown() -> None:
+    history = _folded(_stream())
+    for name in ("new0", "new1"):
+        history.observe(_item(name, kind=("odd" if name.endswith("1") else "even",)))
+    for user, likes in (("u0", 0), ("u1", 1)):
+        found = _column(history, _shown("q", ["new0", "new1"], time=9_000, user=user), "affinity")
+        assert found[likes] > 0.0 > found[1 - likes]
+
+
+def test_places_are_looked_at_less_and_less() -> None:
+    history = History(_SMALL)
+    rng = np.random.default_rng(1)
+    for n in range(2_000):
+        names = [_NAMES[i] for i in rng.permutation(20)[:5]]
+        history.observe(_shown(f"r{n}", names, time=n))
+        for place, name in enumerate(names):
+            if rng.random() < 0.5 / (place + 1):
+                history.observe(_click(f"r{n}", name, time=n))
+    looked = history.examination(5)
+    np.testing.assert_allclose(looked / looked[0], 1.0 / np.arange(1, 6), rtol=0.25)
+
+
+def test_purchases_that_others_took_together_are_found() -> None:
+    history = History(_SMALL)
+    for n in range(6):
+        for item in ("a", "b"):
+            history.observe(
+                Interaction(id=f"{n}{item}", time=n, kind="purchase", item=item, user=f"p{n}")
+            )
+    history.observe(Interaction(id="x", time=9, kind="purchase", item="a", user="ana"))
+    query = _shown("q", ["b", "c"], time=10, user="ana")
+    for name in ("cosine", "conditional", "ridge"):
+        b, c = _column(history, query, f"together everyone {name}")
+        assert b > c == 0.0
+
+
+def test_without_is_as_if_never_taken() -> None:
+    def bought(user: str, item: str) -> Interaction:
+        return Interaction(id=user + item, time=0, kind="purchase", item=item, user=user)
+
+    others = [bought(f"p{n}", item) for n in range(4) for item in ("a", "b")]
+    mine = [bought("ana", "a"), bought("ana", "b")]
+    full, less = _folded([*others, *mine]), _folded([*others, mine[0]])
+    query = _shown("q", ["b", "c"], time=10, user="ana")
+    for name in ("cosine", "conditional", "nearest", "ridge", "related"):
+        column = full.columns.index(f"history together everyone {name}")
+        np.testing.assert_allclose(
+            full.read(query, without="b")[:, column], less.read(query)[:, column], rtol=1e-6
+        )
+
+
+def test_memory_is_bounded_and_the_latest_are_kept() -> None:
+    history = History(HistorySettings(items=16, users=16, counter_bits=8, pair_bits=8))
+    for n in range(200):
+        history.observe(_item(f"x{n}", kind=(f"k{n % 3}",)))
+        history.observe(_shown(f"r{n}", [f"x{n}", f"x{n - 1}"], time=n, user=f"u{n}"))
+        history.observe(_click(f"r{n}", f"x{n}", time=n))
+    latest = _column(history, _shown("q", ["x199"], time=200, user="u199"), "your shown")
+    first = _column(history, _shown("q", ["x0"], time=200, user="u0"), "your shown")
+    assert latest[0] > 0.0
+    assert first[0] == 0.0
+
+
+def test_dwelling_is_a_feature() -> None:
+    history = History(_SMALL)
+    history.observe(_shown("r", ["a", "b"], time=0))
+    history.observe(
+        Interaction(id="d", time=1, kind="dwell", item="a", ranking="r", value=np.e - 1.0)
+    )
+    a, b = _column(history, _shown("q", ["a", "b"], time=2), "dwell")
+    assert a == pytest.approx(1.0)
+    assert np.isnan(b)
+
+
+def test_no_candidates_give_no_rows() -> None:
+    history = History(_SMALL)
+    assert history.read(_shown("q", [], time=0)).shape == (0, len(history.columns))
