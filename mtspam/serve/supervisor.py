@@ -18,6 +18,7 @@ from mtspam.serve.faces import places_of
 from mtspam.serve.identity import Identity
 from mtspam.serve.listeners import Listeners, inherited_sockets
 from mtspam.serve.live import LiveArea
+from mtspam.serve.lmtp.nexthop import next_hop_of
 from mtspam.serve.logs import set_up_logs
 from mtspam.serve.notify import Notifier
 from mtspam.serve.policy import Policy
@@ -50,6 +51,8 @@ def check_settings(settings: Settings, state: Path) -> None:
     places_of(settings, state)
     Policy(settings.actions, Identity(settings.identity))
     owner_of(settings.serve)
+    if settings.lmtp.listen:
+        next_hop_of(settings.lmtp)
 
 
 class Supervisor:

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Self
 
+from mtspam.config import LmtpSettings
 from mtspam.errors import ConfigError, MtspamError, ProtocolError
 from mtspam.serve.lmtp.codec import MAX_LINE_BYTES, Reply, ReplyReader, stuffed
 from mtspam.serve.lmtp.session import Path
 
-__all__ = ["Connection", "LostError", "NextHop", "Patience"]
+__all__ = ["Connection", "LostError", "NextHop", "Patience", "next_hop_of"]
 
 _GONE = 421
 
@@ -74,6 +75,21 @@ class NextHop:
             )
         host = found[3] or found[5] or ""
         return cls(found[1] == "lmtp", host, port, found[2] or "")
+
+
+def next_hop_of(settings: LmtpSettings) -> NextHop:
+    """Return where mail is handed on to, and check what else the settings say of it.
+
+    Raises
+    ------
+    ConfigError
+        Where `next_hop` or `on_failure` is not one of its forms.
+    """
+    if settings.on_failure not in ("tempfail", "pass"):
+        raise ConfigError(
+            f"lmtp.on_failure is {settings.on_failure!r}, but must be 'tempfail' or 'pass'"
+        )
+    return NextHop.parse(settings.next_hop)
 
 
 @dataclass(slots=True)

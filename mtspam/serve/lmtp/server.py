@@ -7,13 +7,12 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 from mtspam.config import Settings
-from mtspam.errors import ConfigError
 from mtspam.serve.contract import BusyError, Envelope, Face, Service, UnavailableError
 from mtspam.serve.limits import connection_limit
 from mtspam.serve.lmtp.codec import Reply
 from mtspam.serve.lmtp.copies import Plan, make_plan, plan_without_verdict
 from mtspam.serve.lmtp.delivery import Delivery
-from mtspam.serve.lmtp.nexthop import LostError, NextHop, Patience
+from mtspam.serve.lmtp.nexthop import LostError, Patience, next_hop_of
 from mtspam.serve.lmtp.session import Hello, Mail, Message, Quit, Rcpt, Request, Session
 
 __all__ = ["start"]
@@ -254,13 +253,9 @@ class _LmtpFace:
 
     def __init__(self, service: Service, settings: Settings) -> None:
         lmtp = settings.lmtp
-        if lmtp.on_failure not in ("tempfail", "pass"):
-            raise ConfigError(
-                f"lmtp.on_failure is {lmtp.on_failure!r}, but must be 'tempfail' or 'pass'"
-            )
         self.service = service
         self.settings = settings
-        self.hop = NextHop.parse(lmtp.next_hop)
+        self.hop = next_hop_of(lmtp)
         self.patience = Patience(lmtp.connect_seconds, lmtp.command_seconds, lmtp.delivery_seconds)
         self.hostname = socket.gethostname() or "localhost"
         self.room = _Room(lmtp.max_held_bytes)

@@ -15,6 +15,7 @@ from mtspam.serve.contract import Action, BusyError, Ruling, UnavailableError
 from mtspam.serve.limits import connection_limit
 from mtspam.serve.lmtp.server import start
 from mtspam.serve.local import open_local_service
+from mtspam.serve.supervisor import check_settings
 from mtspam.types import Label
 from tests.serve.lmtp.mailboxes import Mailboxes, listening, mailboxes_at
 from tests.serve.lmtp.test_copies import JUDGEMENT
@@ -395,7 +396,7 @@ class TestServiceFails:
         "settings",
         [{"on_failure": "shrug"}, {"next_hop": ""}, {"next_hop": "lmtp:a"}, {"next_hop": "x:/a"}],
     )
-    def test_what_cannot_be_is_said_at_the_start(self, settings):
+    def test_what_cannot_be_is_said_at_the_start(self, settings, tmp_path):
         async def main():
             with contextlib.closing(listening()) as sock:
                 whole = {"next_hop": "lmtp:/a", **settings}
@@ -403,6 +404,9 @@ class TestServiceFails:
 
         with pytest.raises(ConfigError, match="lmtp"):
             asyncio.run(main())
+        whole = {"listen": "127.0.0.1:0", "next_hop": "lmtp:/a", **settings}
+        with pytest.raises(ConfigError, match="lmtp"):
+            check_settings(Settings.from_mapping({"lmtp": whole}), tmp_path)
 
 
 class TestLimits:
