@@ -299,6 +299,15 @@ def test_second_recipients_may_be_put_off_where_there_is_no_prdr(folder, service
         assert host.inbox("kim")
 
 
+@pytest.mark.parametrize("user", ["ben/x", "ben/defer_ok", "$ben", "ben'x", "ben|x"])
+def test_who_has_a_strange_address_is_judged_as_a_stranger(folder, service, user):
+    noted = "acl = acl_mtspam_data\n  warn logwrite = noted: $acl_m_mtspam"
+    with exim(folder, at(service) + "MTSPAM_DEFER = yes\n", data=noted) as host:
+        assert host.send(NEWS, user)[-2].startswith("250 OK")
+        log = (host.log / "mainlog").read_text()
+        assert re.search(r"noted: [0-9a-f]{32}=No;\d", log)
+
+
 # Failure modes.
 
 
