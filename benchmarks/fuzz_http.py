@@ -13,6 +13,7 @@ from mtspam.serve.http.unpacking import message_of, unpack_parts
 __all__ = ["SEEDS", "check"]
 
 _LIMIT = 4_096
+_REFUSED = "refused"
 _FORM = (
     b'--x\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{"rcpt": ["a@b"]}\r\n'
     b'--x\r\nContent-Disposition: form-data; name="message"\r\n\r\na: b\r\n--x--\r\n'
@@ -36,7 +37,7 @@ SEEDS = (
     b"SYMBOLS SPAMC/1.5\r\nUser: a\r\n\r\nX-Spam-Flag: YES\n\n",
 )
 
-_Outcome = tuple[bytes, list[tuple[bytes, bytes]], bytes] | int | None
+_Outcome = tuple[bytes, list[tuple[bytes, bytes]], bytes] | str | None
 
 
 def _read(data: bytes, step: int, *, is_lines: bool) -> _Outcome:
@@ -50,8 +51,8 @@ def _read(data: bytes, step: int, *, is_lines: bool) -> _Outcome:
             if reader.n_buffered > _LIMIT + len(data):
                 raise ValueError(f"{reader.n_buffered} bytes are held")
         found = found or reader.end()
-    except RefusedError as refusal:
-        return refusal.status
+    except RefusedError:
+        return _REFUSED  # for which of several faults, pieces may change
     return None if found is None else (found.target, found.fields, found.body)
 
 

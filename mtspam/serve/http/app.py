@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 _NOT_FOUND = 404
 # At the root it would answer for every unknown path.
 _SCHEMA_PATH = "/schema"
-_OPENAPI = "application/vnd.oai.openapi+json"
+_OPENAPI_TYPE = "application/vnd.oai.openapi+json"
 _UNKNOWN = {"error": "invalid command", "error_domain": "protocol-error"}
 
 
@@ -43,7 +43,7 @@ def build_app(desk: Desk, routes: Sequence[ControllerRouterHandler] = ()) -> Lit
         Further handlers, of other rooms.
     """
     return Litestar(
-        [OwnController, *PEER_HANDLERS, openapi, docs, *routes],
+        [OwnController, *PEER_HANDLERS, _openapi, _docs, *routes],
         state=State({"desk": desk}),
         before_send=[_complete_head],
         exception_handlers={
@@ -78,14 +78,14 @@ def build_app(desk: Desk, routes: Sequence[ControllerRouterHandler] = ()) -> Lit
     )
 
 
-@get("/openapi.json", media_type=_OPENAPI, include_in_schema=False)
-async def openapi(request: AnyRequest) -> Response[dict[str, Any]]:
+@get("/openapi.json", media_type=_OPENAPI_TYPE, include_in_schema=False)
+async def _openapi(request: AnyRequest) -> Response[dict[str, Any]]:
     """Tell what can be asked, for programs."""
-    return Response(request.app.openapi_schema.to_schema(), media_type=_OPENAPI)
+    return Response(request.app.openapi_schema.to_schema(), media_type=_OPENAPI_TYPE)
 
 
 @get("/docs", media_type=MediaType.HTML, include_in_schema=False)
-async def docs(request: AnyRequest) -> Response[str]:
+async def _docs(request: AnyRequest) -> Response[str]:
     """Show what can be asked, as a page that needs nothing from elsewhere."""
     schema = request.app.openapi_schema.to_schema()
     rows = [

@@ -50,7 +50,7 @@ def _date(seconds: int) -> str:
     return formatdate(seconds, usegmt=True)
 
 
-def http_bytes(answer: Answer, *, keeps_alive: bool) -> bytes:
+def _http_bytes(answer: Answer, *, keeps_alive: bool) -> bytes:
     """Return an answer as it goes over the wire."""
     connection = b"keep-alive" if keeps_alive else b"close"
     head = (
@@ -256,7 +256,7 @@ class Door(asyncio.Protocol):
         )
         answer = self._house.scanner.answer(request)
         self._give_back()
-        self._transport.write(http_bytes(answer, keeps_alive=keeps_alive))
+        self._transport.write(_http_bytes(answer, keeps_alive=keeps_alive))
         if keeps_alive:
             self._reader = None
         else:
@@ -280,7 +280,7 @@ class Door(asyncio.Protocol):
         if self._is_lines:
             self._transport.write(error_lines(self._first_line))
         else:
-            self._transport.write(http_bytes(answer, keeps_alive=False))
+            self._transport.write(_http_bytes(answer, keeps_alive=False))
         self._give_back()
         self._reader = None
         self._is_over = True

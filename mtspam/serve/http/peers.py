@@ -23,7 +23,19 @@ from mtspam.serve.http.own import TakesMessage, refusals
 from mtspam.serve.http.scanning import PONG
 from mtspam.types import Label
 
-__all__ = ["PEER_HANDLERS"]
+__all__ = [
+    "PEER_HANDLERS",
+    "auth",
+    "healthy",
+    "learn_class",
+    "learn_ham",
+    "learn_spam",
+    "metrics",
+    "ping",
+    "scan",
+    "scan_parts",
+    "stat",
+]
 
 _log = logging.getLogger(__name__)
 
