@@ -27,7 +27,7 @@ from mtspam.serve.http.lines import (
 from mtspam.serve.http.messages import Answer, Arrived, RefusedError, json_answer
 from mtspam.serve.http.scanning import SCAN_PATHS, Scanner, log_failure
 
-__all__ = ["SERVER_NAME", "Door", "House", "date_now"]
+__all__ = ["SERVER_NAME", "Door", "House", "Rest", "date_now"]
 
 _log = logging.getLogger(__name__)
 
