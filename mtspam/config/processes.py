@@ -83,7 +83,7 @@ class ServeSettings(Section):
         low=1.0,
         high=86_400.0,
         unit="seconds",
-        doc="How often the model is written out while it changes.",
+        doc="How often the model is written out while it changes, at least.",
         reason="a writer that starts again has at most so much of the journal to learn again",
     )
     fold_share: float = setting(

@@ -27,6 +27,8 @@ __all__ = ["ModelKeeper", "load_quickly"]
 _log = logging.getLogger(__name__)
 
 _RELEASE_SECONDS = 5.0
+_MOST_UNSAVED = 1_000
+_LEAST_SNAPSHOT_SECONDS = 10.0
 _Entry = Sequence[LabelEvent] | Withdrawal
 
 
@@ -104,7 +106,7 @@ class ModelKeeper:
         self._fold: _Fold | None = None
         self._snapshot: _Snapshot | None = None
         self._no_fold_before = 0.0
-        self._no_snapshot_before = time.monotonic() + settings.serve.snapshot_seconds
+        self._last_snapshot = time.monotonic()
         self._release_at = time.monotonic() + _RELEASE_SECONDS
         self._follow()
         area.note_snapshot(max(self._saved_position, 0))
@@ -170,8 +172,8 @@ class ModelKeeper:
         if self._is_fold_due and self._fold is None and now >= self._no_fold_before:
             self._is_fold_due = False
             self._fold = _Fold(self._directory, self._settings, self._journal.head(), self._wake)
-        if now >= self._no_snapshot_before:
-            self._no_snapshot_before = now + self._settings.serve.snapshot_seconds
+        if self._is_snapshot_due(now):
+            self._last_snapshot = now
             if self._snapshot is None and self._is_worth_saving:
                 self._snapshot = _Snapshot(
                     self._directory, self._settings, self._kept(), self._wake
@@ -179,6 +181,14 @@ class ModelKeeper:
         if self._release_at and now >= self._release_at:
             self._release_at = 0.0
             self._area.release()
+
+    def _is_snapshot_due(self, now: float) -> bool:
+        age = now - self._last_snapshot
+        # Whoever starts again has this much to learn again: a second's work, at most.
+        is_behind = self._position - self._saved_position >= _MOST_UNSAVED
+        return age >= self._settings.serve.snapshot_seconds or (
+            is_behind and age >= _LEAST_SNAPSHOT_SECONDS
+        )
 
     @property
     def _is_worth_saving(self) -> bool:

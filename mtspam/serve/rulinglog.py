@@ -3,8 +3,10 @@
 import logging
 import os
 import time
+from dataclasses import asdict
 
 from mtspam.serve.contract import Envelope, Ruling
+from mtspam.serve.live import LiveView
 from mtspam.serve.logs import quoted, stamp
 from mtspam.serve.service import MailService
 
@@ -40,6 +42,13 @@ class LoggedService(MailService):
         if _log.isEnabledFor(logging.INFO):
             self._log((ruling,), envelope, time.perf_counter() - began)
         return ruling
+
+    def model_figures(self) -> dict[str, float]:
+        """Return how the model is now, for metrics, each name after ``model:``."""
+        if not isinstance(self._model, LiveView):
+            return {}
+        state = asdict(self._model.area.state())
+        return {f"model:{name}": float(value) for name, value in state.items()}
 
     def _log(self, rulings: tuple[Ruling, ...], envelope: Envelope, seconds: float) -> None:
         head = f"{stamp(time.time())} level=info from=ruling pid={os.getpid()} msg=ruled"

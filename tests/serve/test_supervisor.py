@@ -1,6 +1,8 @@
 """The service as a whole: processes that die, stops, reloads, starts that fail."""
 
+import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mtspam.config import Settings
+from mtspam.errors import ServiceError
 from mtspam.spam import SpamFilter
 from tests.hosts.processes import free_port, wait_until
 from tests.serve.whole import (
@@ -22,6 +25,7 @@ from tests.serve.whole import (
     pills,
     whole_service,
 )
+from tests.spam.conftest import fill
 
 
 @pytest.fixture
@@ -201,7 +205,7 @@ def test_a_reload_of_settings_that_do_not_hold_changes_nothing(whole):
 
 
 def test_a_stuck_worker_is_replaced(tmp_path):
-    with whole_service(tmp_path, config_text(serve="stuck_seconds = 1.0")) as whole:
+    with whole_service(tmp_path, config_text(serve="stuck_seconds = 5.0")) as whole:
         pid = whole.children()["mtspam worker 0"]
         os.kill(pid, signal.SIGSTOP)
         wait_until(lambda: whole.children().get("mtspam worker 0", pid) != pid, "another worker")
@@ -268,3 +272,57 @@ def test_settings_are_checked_without_serving(tmp_path):
     assert checked.returncode == 5
     assert "spamd.listen has 'nowhere'" in checked.stderr
     assert not (tmp_path / "state").exists()
+
+
+def test_metrics_tell_of_all_workers_and_of_the_model(whole):
+    check_by_all(whole, pills(0))
+    whole.client.learn(pills(0), "spam", user="ana@example.org")
+    totals = whole.client.status()
+    text = whole.ask("http", b"GET /metrics HTTP/1.0\r\n\r\n").decode()
+    assert f"rspamd_scanned_total {len(whole.rulings())}" in text
+    assert 'mtspam_model{name="position"} 1' in text
+    assert 'mtspam_model{name="n_users"} 1' in text
+    assert totals
+
+
+def teach_without_end(whole):
+    for n in range(1_000):
+        whole.client.learn(pills(n) * 200, "spam", user="ana@example.org")
+
+
+def test_a_full_disk_stops_neither_start_nor_judging(small_disk):
+    tiny = {"shared_bits": 8, "personal_bits": 8, "group_bits": 8, "auxiliary_bits": 8}
+    text = config_text(serve="label_seconds = 20.0")
+    for name, bits in tiny.items():
+        text = re.sub(rf"{name} = \d+", f"{name} = {bits}", text)
+    text = text.replace("max_users = 256", "max_users = 8")
+    with whole_service(small_disk, text) as whole:
+        whole.wait_for("nothing is remembered by id")
+        before = whole.check(pills(0))
+        fill(small_disk)
+        with pytest.raises(ServiceError, match="the disk is full"):
+            teach_without_end(whole)
+        whole.check(pills(0))
+        (small_disk / "filler").unlink()
+        assert whole.client.learn(pills(0), "spam", user="ana@example.org")["outcome"] == "new"
+        assert whole.check(pills(0)) > before
+
+
+def test_clients_that_stop_half_way_keep_nobody_waiting(tmp_path):
+    with whole_service(tmp_path, config_text(serve="max_connections = 40")) as whole:
+        with contextlib.ExitStack() as exits:
+            for face, begun in (
+                ("spamd", b"CHECK SPAMC/1.5\r\nContent-length: 1000\r\n\r\nSubject: h"),
+                ("http", b"POST /checkv2 HTTP/1.1\r\nContent-Length: 1000\r\n\r\nSubject: h"),
+            ):
+                for n in range(15):
+                    client = socket.create_connection(whole.place(face), SECONDS)
+                    exits.enter_context(client).sendall(begun[: 10 + 4 * n])
+            whole.check(pills(0))
+            assert whole.client.learn(pills(0), "spam")["outcome"] == "new"
+            # Far more than fit: they are turned away, and whoever had room still has it.
+            for _ in range(200):
+                client = socket.create_connection(whole.place("spamd"), SECONDS)
+                exits.enter_context(client)
+            assert len(whole.children()) == 3
+        wait_until(lambda: whole.check(pills(0)) is not None, "room again")
