@@ -5,6 +5,8 @@ import socket
 import threading
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mtspam.serve.contract import BusyError, LearnOutcome, Learnt, UnavailableError
 from mtspam.serve.limits import connection_limit
@@ -414,3 +416,15 @@ def test_what_does_not_finish_in_time_is_dropped(tmp_path):
         assert running.service.has_begun.wait(SECONDS)
         running.in_loop(running.faces[0].close(0.1))
         assert received_until_closed(waiting) == b""
+
+
+# Any bytes.
+
+
+@given(data=st.binary(max_size=2_000), is_shut=st.booleans(), is_scan=st.booleans())
+@settings(max_examples=100)
+def test_whatever_comes_is_answered_and_the_next_one_as_well(running, data, is_shut, is_scan):
+    head = b"CHECK SPAMC/1.2\r\nContent-length: %d\r\n\r\n" % len(data) if is_scan else b""
+    reply = running.ask(head + data, is_shut=is_shut or not is_scan)
+    assert reply.startswith(b"SPAMD/1.1 0 EX_OK\r\n" if is_scan else b"SPAMD/1.")
+    assert running.ask(b"PING SPAMC/1.2\r\n") == b"SPAMD/1.5 0 PONG\r\n"
