@@ -45,6 +45,10 @@ TELL_NOBODY = error_reply(
     69, "Service Unavailable: TELL needs a User (setting spamd.tell_for_everyone)"
 )
 
+# What goes wrong with every message would fill the disk with logs.
+QUIET_SECONDS = 60.0
+MAX_KINDS = 100
+
 _LABELS = {"spam": Label.SPAM, "ham": Label.HAM}
 _log = logging.getLogger(__name__)
 
@@ -83,6 +87,7 @@ class _SpamdFace:
         self.tells: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self.n_arriving = 0  # bytes, over all connections
+        self._quiet_until: dict[str, float] = {}
         self._is_empty = asyncio.Event()
         self._is_closing = False
 
@@ -124,13 +129,30 @@ class _SpamdFace:
             return b""
         try:
             return self._scan(request)
-        except BusyError:
-            return self._failed(request, BUSY)
-        except UnavailableError:
-            return self._failed(request, UNAVAILABLE)
-        except Exception:  # noqa: BLE001 - the edge: whatever goes wrong has its configured answer
-            _log.exception("spamd: a request failed")
-            return self._failed(request, BROKEN)
+        except Exception as error:  # noqa: BLE001 - the edge: all that goes wrong has its answer
+            return self._failed(request, self._fault(error))
+
+    def _fault(self, error: Exception) -> bytes:
+        """Return the error line for what went wrong inside, and log it."""
+        match error:
+            case BusyError():
+                self.warn("too much to do")
+                return BUSY
+            case UnavailableError():
+                self.warn(str(error))
+                return UNAVAILABLE
+        self.warn("a request failed", error)
+        return BROKEN
+
+    def warn(self, what: str, error: Exception | None = None) -> None:
+        """Log what goes wrong, the same thing once a minute."""
+        kind = what if error is None else repr(type(error))
+        now = self.loop.time()
+        if now >= self._quiet_until.get(kind, 0.0):
+            if len(self._quiet_until) > MAX_KINDS:
+                self._quiet_until.clear()
+            self._quiet_until[kind] = now + QUIET_SECONDS
+            _log.warning("spamd: %s", what, exc_info=error)
 
     def _scan(self, request: Request) -> bytes:
         (ruling,) = self.service.rule(request.message, _envelope(request))
@@ -160,13 +182,8 @@ class _SpamdFace:
         """Learn what a user says about a message."""
         try:
             return await self._tell(request)
-        except BusyError:
-            return BUSY
-        except UnavailableError:
-            return UNAVAILABLE
-        except Exception:  # noqa: BLE001 - as in `answer`
-            _log.exception("spamd: a label failed")
-            return BROKEN
+        except Exception as error:  # noqa: BLE001 - as in `answer`
+            return self._fault(error)
 
     async def _tell(self, request: Request) -> bytes:
         if not self.settings.spamd.allow_tell:
@@ -221,6 +238,7 @@ class _Connection(asyncio.Protocol):
         self._heard = self._face.loop.time()
         self._wait(self._face.settings.serve.idle_seconds)
         if not self._has_entered:
+            self._face.warn("too many connections")
             self._is_taken = True
             self._send(BUSY)
 
@@ -236,6 +254,7 @@ class _Connection(asyncio.Protocol):
         self._n_arrived += len(data)
         self._face.n_arriving += len(data)
         if self._face.n_arriving > self._face.settings.spamd.buffer_bytes:
+            self._face.warn("no room for a message")
             self._is_taken = True
             self._send(BUSY)
             return
