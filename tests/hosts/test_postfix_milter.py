@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mtspam.serve.contract import BusyError, Envelope, UnavailableError
+from tests.hosts.conftest import serving
 from tests.hosts.postfix import postfix
 from tests.hosts.processes import free_port, wait_until
 from tests.serve.milter.conftest import LUNCH, PILLS, SECONDS, Failing, failing, listening
@@ -115,13 +116,24 @@ def test_the_same_verdict_and_id_as_over_any_other_face(server):
     assert [delivered[name] for name, _ in ruling.fields] == [value for _, value in ruling.fields]
 
 
+def test_a_field_hidden_behind_a_carriage_return_is_gone(server):
+    count = len(server.mailbox("ana"))
+    with smtplib.SMTP("127.0.0.1", server.port) as client:
+        client.mail("sender@example.org")
+        client.rcpt("ana@example.com")
+        client.docmd("DATA")
+        client.send(b"Subject: lunch\rX-Spam-Flag: NO\r\nFrom: a@example.org\r\n\r\ntext\r\n.\r\n")
+        assert client.getreply()[0] == 250
+    assert b"X-Spam-Flag: NO" not in server.delivered("ana", count + 1)[-1]
+
+
 def test_several_recipients_get_one_message_that_tells_nobodys_taste(server):
     before = {name: len(server.mailbox(name)) for name in ("bo", "cy")}
     sent(server, SPAM, recipients=("bo", "cy"))
     for name, count in before.items():
         message = parsed(server.delivered(name, count + 1)[-1])
         assert message["X-Mtspam-Verdict"] == "spam"
-        assert "you" not in message["X-Mtspam-Why"]
+        assert not re.search(r"\byou [+-]", message["X-Mtspam-Why"])
 
 
 def test_several_messages_over_one_connection(server):
@@ -248,3 +260,21 @@ def test_a_service_that_goes_away_between_two_messages_and_comes_back(tmp_path):
         status, said = server.swaks(data=SPAM)
         assert status != 0
         assert "451 4.7.1" in said
+
+
+def test_the_service_as_an_admin_runs_it_learns_at_once(tmp_path):
+    data = b"From: news@shop.example\nSubject: offers\n\nThe offers of this week\n"
+    with serving(tmp_path) as service, postfix(snippet(service.ports["milter"])) as server:
+        first = newest(server, "ana", data)
+        assert first["X-Mtspam-Verdict"] != "spam"
+        for word in ("spam", "ham"):
+            for _ in range(3):
+                service.mtspam(
+                    *("ask", "learn", word, "--user", "ana@example.com"),
+                    *("--id", newest(server, "ana", data)["X-Mtspam-Id"]),
+                )
+            told = newest(server, "ana", data)
+            assert told["X-Mtspam-Verdict"] == word
+            assert re.search(r"\byou [+-]", told["X-Mtspam-Why"])
+            # What ana thinks is not bo's business.
+            assert not re.search(r"\byou [+-]", newest(server, "bo", data)["X-Mtspam-Why"])

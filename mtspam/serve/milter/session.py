@@ -194,6 +194,8 @@ class Session:
             return  # Postfix says the same again before each field
         else:
             macros, self._last_macros = self._message.macros, data[1:]
+            if data[:1] == b"R":
+                macros.pop("rcpt_mailer", None)  # the former recipient's
         for name, value in codec.decode_macros(data):
             if name in _KEPT_MACROS:
                 macros[name] = value[:_MACRO_CHARACTERS]
