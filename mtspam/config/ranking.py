@@ -205,12 +205,12 @@ class RankingSettings(Section):
         reason="some kilobytes each; clicks come within minutes",
     )
     replay_rankings: int = setting(
-        50_000,
+        5_000,
         low=0,
         high=100_000_000,
         unit="rankings",
         doc="Latest rankings whose clicks the personal part learns when a state is opened.",
-        reason="what is older is in the trees and in the history; some thousand clicks a second",
+        reason="what is older is in the trees and in the history; a click takes a millisecond",
     )
     residual_decay: float = setting(
         0.0001,
@@ -227,7 +227,7 @@ class RankingSettings(Section):
         reason="there are few weights and many clicks",
     )
     guard_rankings: int = setting(
-        5_000,
+        2_000,
         low=0,
         high=100_000_000,
         unit="rankings",

@@ -172,6 +172,17 @@ class SearchJournal:
         with self._connection() as connection:
             return searchrows.head(connection)
 
+    def latest_rankings(self, n: int, *, upto: int) -> list[str]:
+        """Return the ids of the latest rankings by time up to an event, earliest first.
+
+        Raises
+        ------
+        JournalError
+            If the journal cannot be read.
+        """
+        with self._connection() as connection:
+            return [one.hex() for one in searchrows.latest_rankings(connection, n, upto)]
+
     def stamp(self) -> int:
         """Return a number that is another one after anybody wrote to the journal: very quick.
 

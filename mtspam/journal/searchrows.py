@@ -12,7 +12,16 @@ from mtspam.errors import JournalError
 from mtspam.journal.schema import search_events
 from mtspam.types import NOBODY, UserKey
 
-__all__ = ["Row", "append", "audit", "forget", "forgotten_since", "head", "rows"]
+__all__ = [
+    "Row",
+    "append",
+    "audit",
+    "forget",
+    "forgotten_since",
+    "head",
+    "latest_rankings",
+    "rows",
+]
 
 FORGET = "forget"
 _IDS_A_QUERY = 500
@@ -71,6 +80,20 @@ def rows(
     query = query.where(search_events.c.kind != FORGET).order_by(*first, search_events.c.seq)
     for found in connection.execute(query).partitions(batch_size):
         yield [_insisted(row) for row in found]
+
+
+def latest_rankings(connection: sa.Connection, n: int, upto: int) -> list[bytes]:
+    """Return the ids of the `n` latest rankings by time, earliest first."""
+    if not _is_there(connection):
+        return []
+    table = search_events.c
+    query = (
+        sa.select(table.id)
+        .where(table.kind == "ranking", table.seq <= upto)
+        .order_by(table.time.desc(), table.seq.desc())
+        .limit(n)
+    )
+    return list(connection.execute(query).scalars())[::-1]
 
 
 def forget(connection: sa.Connection, user: UserKey, time: int) -> int:

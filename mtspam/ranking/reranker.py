@@ -1,7 +1,6 @@
 """The reranker: puts results into a better order for a user, and learns from what they click."""
 
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -230,7 +229,8 @@ class Reranker:
         facts = {"n_queries": table.n_queries, "n_rows": table.n_rows}
         del table, memory
         guard = OnlineRanker(self._settings, self._memory(), trained.early)
-        self._replay(guard, upto=position, taught=position, is_fitting=True)
+        if self._settings.validation_share > 0.0:
+            self._replay(guard, upto=position, taught=position, is_fitting=True)
         name = self._versions.add(
             trained.trunk,
             guard.guard.arrays(),
@@ -327,15 +327,10 @@ class Reranker:
         """
         journal = self._writable()
         settings = self._settings
-        latest: deque[str] = deque(maxlen=max(1, settings.replay_rankings))
-        n_rankings = 0
-        for _, event in journal.events(upto=upto):
-            if isinstance(event, RankingShown):
-                n_rankings += 1
-                latest.append(event.id)
+        n_honest = settings.guard_rankings if is_fitting else 0
+        latest = journal.latest_rankings(max(settings.replay_rankings, n_honest), upto=upto)
         learns = set(latest)
-        n_honest = min(settings.guard_rankings, round(settings.validation_share * n_rankings))
-        honest = set(list(latest)[-n_honest:]) if is_fitting and n_honest else set()
+        honest = set(latest[-n_honest:]) if n_honest else set()
         for seq, event in journal.events(upto=upto):
             if isinstance(event, Interaction) and event.ranking not in learns:
                 online.memory.observe(event)
