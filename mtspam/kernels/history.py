@@ -24,7 +24,7 @@ N_PROBES = 8
 def _mixed(a: np.uint64, b: np.uint64) -> np.uint64:
     h = (a ^ (b * MIX_2)) * MIX_1
     h = (h ^ (h >> HALF)) * MIX_2
-    return h ^ (h >> HALF)
+    return np.uint64(h ^ (h >> HALF))
 
 
 @kernel

@@ -1,0 +1,123 @@
+"""`mtspam rank evaluate`: how good several orders are on rankings that were held out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mtspam.commands.options import Common, path_arguments, state_options
+from mtspam.commands.rank_options import column_options, table_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mtspam.evaluate.ranking import RankRow
+
+__all__ = ["command"]
+
+_FILE = click.Path(path_type=Path, readable=False)
+
+
+@click.command("evaluate")
+@path_arguments
+@click.option(
+    "--test",
+    "tests",
+    metavar="FILE",
+    multiple=True,
+    help="Test on the rankings of this file instead of on the latest ones.",
+)
+@click.option(
+    "--held-out",
+    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+    default=0.2,
+    show_default=True,
+    help="Share of the rankings, the latest ones, to test on.",
+)
+@click.option(
+    "--empty",
+    type=click.Choice(("skip", "zero", "one")),
+    default="skip",
+    show_default=True,
+    help="What a ranking without anything relevant counts for.",
+)
+@click.option(
+    "--form",
+    type=click.Choice(("metarank", "ubi", "letor", "table")),
+    help="What the files are.  [default: by their names and first lines]",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--json", "json_file", metavar="FILE", type=_FILE, help="Write the rows there.")
+@click.option(
+    "--plot",
+    metavar="FILE.(svg|png|pdf)",
+    type=_FILE,
+    help="Draw gain against length of history there.",
+)
+@column_options
+@state_options
+@click.pass_obj
+def command(
+    common: Common,
+    /,
+    *,
+    paths: tuple[str, ...],
+    tests: tuple[str, ...],
+    held_out: float,
+    empty: str,
+    form: str | None,
+    seed: int,
+    json_file: Path | None,
+    plot: Path | None,
+    **columns: str,
+) -> None:
+    """Train on earlier rankings, test on later ones, each before it teaches.
+
+    Compared are the engine's order, popularity (clicks), the smoothed click-through rate, trees
+    without history, trees with it, and all of it: trees, personal part and guard. The model
+    begins empty; the state is not touched. Figures are nDCG with both gains, MRR and MAP with
+    bootstrap intervals, whole and by how many rankings the user had seen before, and by market.
+    """
+    from mtspam.commands.rank_evaluation import evaluate_events
+    from mtspam.evaluate.figures import as_json
+    from mtspam.evaluate.outputs import write_json
+    from mtspam.evaluate.ranking import earlier_queries, rank_rows
+    from mtspam.metrics.ranking import EmptyQueries
+    from mtspam.search.events import RankingShown
+    from mtspam.search.reading.reader import read_events
+
+    named = table_columns(columns)
+    events = list(read_events(paths, columns=named, form=form))
+    tested = None
+    if tests:
+        later = list(read_events(tests, columns=named, form=form))
+        tested = {event.id for event in later if isinstance(event, RankingShown)}
+        events += later
+    found = evaluate_events(events, common.settings(), held_out=held_out, tested=tested)
+    earlier = earlier_queries(found.whole)[-found.table.n_queries :]
+    rows = rank_rows(found.table, found.scores, earlier, empty=EmptyQueries(empty), seed=seed)
+    if json_file is not None:
+        write_json(as_json(rows), json_file)
+    if plot is not None:
+        from mtspam.evaluate.rankingplot import plot_ranking
+
+        plot_ranking(rows, plot)
+    _print(rows, empty)
+
+
+def _print(rows: "Sequence[RankRow]", empty: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(caption=f"rankings without anything relevant: {empty}")
+    for name in ("order", "split", "rankings", "nDCG@10", "nDCG@5", "MRR", "MAP"):
+        table.add_column(name, justify="left" if name in {"order", "split"} else "right")
+    for row in rows:
+        figures = (row.ndcg_at_10, row.ndcg_at_5, row.mrr, row.map)
+        table.add_row(
+            row.name,
+            row.split,
+            f"{row.n_queries:,}",
+            *(f"{one.value:.4f} [{one.low:.3f}, {one.high:.3f}]" for one in figures),
+        )
+    Console(width=None).print(table)

@@ -1,0 +1,143 @@
+"""Scores of several orders on rankings that were held out: the pass behind `rank evaluate`.
+
+It stands here since it joins what rooms of one floor do: `ranking` learns, `evaluate` measures.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtspam.config import Settings
+from mtspam.errors import DataError
+from mtspam.ranking.memory import Memory
+from mtspam.ranking.online import OnlineRanker
+from mtspam.ranking.tables import table_of
+from mtspam.ranking.training import Trained, train_both
+from mtspam.search.events import Event, Interaction, RankingShown
+from mtspam.search.features import FeatureTable
+from mtspam.search.history import History
+
+__all__ = ["HeldOut", "evaluate_events"]
+
+_SECRET = bytes(32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """The rankings held out, and every order's scores of their candidates.
+
+    Parameters
+    ----------
+    table
+        Rankings held out.
+    whole
+        All rankings, by time; the last ones are those of `table`.
+    scores
+        By the order's name, shape ``(table.n_rows,)``.
+    """
+
+    table: FeatureTable
+    whole: FeatureTable
+    scores: dict[str, NDArray[np.float64]]
+
+
+def evaluate_events(
+    events: Sequence[Event], settings: Settings, *, held_out: float, tested: set[str] | None = None
+) -> HeldOut:
+    """Train on the earlier rankings, then test on each later one before it teaches.
+
+    Parameters
+    ----------
+    events
+        In any order.
+    settings
+        Of ranking and history.
+    held_out
+        The share of the rankings, the latest ones, that the trees never see.
+    tested
+        Ids of the rankings to hold out instead.
+
+    Raises
+    ------
+    DataError
+        If nothing is left to learn from or to test on.
+    """
+    events = sorted(events, key=lambda event: event.time)
+    if tested is not None:
+        late = [_is_of(event, tested) for event in events]
+        events = [e for e, is_late in zip(events, late, strict=True) if not is_late] + [
+            e for e, is_late in zip(events, late, strict=True) if is_late
+        ]
+    shown = [event.id for event in events if isinstance(event, RankingShown) and event.items]
+    n_test = len(tested) if tested is not None else round(held_out * len(shown))
+    n_train = len(shown) - n_test
+    if n_test <= 0 or n_train <= 0:
+        raise DataError(
+            f"of {len(shown)} rankings {n_test} would be held out: too few or too many"
+        )
+    history = _history(settings)
+    whole = table_of(events, Memory(settings.ranking, _SECRET, history), settings.ranking)
+    train, test = whole.take(np.arange(n_train)), whole.take(np.arange(n_train, len(shown)))
+    plain = [name for name in whole.columns if name not in history.columns]
+    without = train_both(train.only_columns(plain), settings.ranking)
+    trained = train_both(train, settings.ranking)
+    market = test.market[test.query_of_row]
+    scores = {
+        "engine order": -test.position.astype(np.float64),
+        "popularity": test.column("history clicks everyone").astype(np.float64),
+        "smoothed CTR": test.column("history rate everyone").astype(np.float64),
+        "trunk": _trunk_scores(without, test.only_columns(plain), market),
+        "trunk + history": _trunk_scores(trained, test, market),
+        "full": _online_scores(events, shown[n_train:], trained, settings),
+    }
+    return HeldOut(table=test, whole=whole, scores=scores)
+
+
+def _history(settings: Settings) -> History:
+    return History(
+        settings.history,
+        click_kinds=settings.ranking.click_kinds.split(),
+        conversion_kinds=settings.ranking.conversion_kinds.split(),
+        secret=_SECRET,
+    )
+
+
+def _is_of(event: Event, rankings: set[str]) -> bool:
+    if isinstance(event, RankingShown):
+        return event.id in rankings
+    return isinstance(event, Interaction) and event.ranking in rankings
+
+
+def _trunk_scores(
+    trained: Trained, table: FeatureTable, market: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    scores = np.zeros(table.n_rows)
+    for place in np.unique(market).tolist():
+        rows = market == place
+        scores[rows] = trained.trunk.scores(table.values[rows], place).click
+    return scores
+
+
+def _online_scores(
+    events: Sequence[Event], tested: Sequence[str], trained: Trained, settings: Settings
+) -> NDArray[np.float64]:
+    """Score each ranking held out before its clicks are told, as the reranker does."""
+    ranking = settings.ranking
+    memory = Memory(ranking, _SECRET, _history(settings))
+    online = OnlineRanker(ranking, memory, trained.early)
+    shown = [event.id for event in events if isinstance(event, RankingShown) and event.items]
+    n_train = len(shown) - len(tested)
+    # The guard learns where the early trees have not: on the last rankings before those held out.
+    n_honest = min(ranking.guard_rankings, round(ranking.validation_share * n_train))
+    honest = set(shown[n_train - n_honest : n_train])
+    held = set(tested)
+    found: dict[str, NDArray[np.float64]] = {}
+    for event in events:
+        if isinstance(event, RankingShown) and event.id in held:
+            online.trunk = trained.trunk
+            found[event.id] = online.look(event).scores
+        is_new = isinstance(event, Interaction) and event.ranking in honest | held
+        online.observe(event, teaches_guard=is_new)
+    return np.concatenate([found[one] for one in tested])
