@@ -5,6 +5,7 @@ import time
 from importlib import import_module
 
 import numpy as np
+from litestar import Litestar
 
 from mtspam.config import ModelSettings, Settings
 from mtspam.journal import pack_example, unpack_many
@@ -67,6 +68,9 @@ def warm_up(settings: Settings) -> Starter | None:
     contributions(learner, N_VIEWS - 1, features.values, user=user, group=group)
     for module in sorted(set(FACES.values())):
         import_module(module)
+    # It imports what it needs only now, a tenth of a second of it; logging of its own would start
+    # a thread, and who has threads must not fork.
+    Litestar([], logging_config=None)
     # What lives now lives for good: looking through it would copy every page in every child.
     gc.collect()
     gc.freeze()

@@ -326,3 +326,9 @@ def test_clients_that_stop_half_way_keep_nobody_waiting(tmp_path):
                 exits.enter_context(client)
             assert len(whole.children()) == 3
         wait_until(lambda: whole.check(pills(0)) is not None, "room again")
+
+
+def test_the_supervisor_has_one_thread(whole):
+    # A fork copies only the thread that forks, and whatever lock another holds stays locked.
+    status = Path(f"/proc/{whole.process.pid}/status").read_text()
+    assert re.search(r"^Threads:\s+1$", status, re.MULTILINE)
