@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mtspam.serve.contract import Action, Ruling
-from mtspam.serve.fields import with_fields
+from mtspam.serve.fields import with_fields, without_forged
 from mtspam.serve.lmtp.codec import Reply, with_plain_line_ends
 
 __all__ = ["ACTION_FIELD", "DELIVERY_FIELD", "Copy", "Plan", "make_plan", "plan_without_verdict"]
@@ -103,8 +103,8 @@ def _answer_to(ruling: Ruling) -> Reply | None:
 
 
 def _plain(raw: bytes) -> bytes:
-    # Fields take the line ends of the message; one without any has to have one.
-    plain = with_plain_line_ends(raw)
+    # Fields take the line ends of the message; what is left of it has to have one.
+    plain = without_forged(with_plain_line_ends(raw))
     return plain if plain.endswith(b"\r\n") else plain + b"\r\n"
 
 

@@ -106,7 +106,9 @@ def test_without_a_verdict_nothing_is_claimed():
     assert b"X-Spam" not in plan.copies[0].raw
 
 
-@pytest.mark.parametrize("raw", [b"", b"\n", b"\r", b"a", b"a\nb\r", b"\r\n"])
+@pytest.mark.parametrize(
+    "raw", [b"", b"\n", b"\r", b"a", b"a\nb\r", b"\r\n", b"X-Spam-Flag: NO\r\n"]
+)
 def test_lines_end_in_one_way_whatever_came(raw):
     for plan in (make_plan(raw, "", [ruling()]), plan_without_verdict(raw, "", 1)):
         copy = plan.copies[0].raw
