@@ -124,7 +124,7 @@ def test_a_field_hidden_behind_a_carriage_return_is_gone(server):
         client.docmd("DATA")
         client.send(b"Subject: lunch\rX-Spam-Flag: NO\r\nFrom: a@example.org\r\n\r\ntext\r\n.\r\n")
         assert client.getreply()[0] == 250
-    assert b"X-Spam-Flag: NO" not in server.delivered("ana", count + 1)[-1]
+    assert parsed(server.delivered("ana", count + 1)[-1])["X-Spam-Flag"] is None
 
 
 def test_several_recipients_get_one_message_that_tells_nobodys_taste(server):
