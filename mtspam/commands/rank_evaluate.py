@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_WIDTH = 132
+"""Wide enough for a figure and its interval on one line."""
 _FILE = click.Path(path_type=Path, readable=False)
 
 
@@ -120,4 +122,4 @@ def _print(rows: "Sequence[RankRow]", empty: str) -> None:
             f"{row.n_queries:,}",
             *(f"{one.value:.4f} [{one.low:.3f}, {one.high:.3f}]" for one in figures),
         )
-    Console(width=None).print(table)
+    Console(width=_WIDTH).print(table)
