@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,6 +175,16 @@ def exim(folder, macros, *, main="main.conf", acl="acl.conf", routers=BY_RECIPIE
     port = free_port()
     with running([*command, str(port)], folder / "exim.log", place=port, env=environment):
         yield Exim(port, folder / "mail", folder / "log")
+    # Deliveries are processes of their own, which write to the folder until they end.
+    wait_until(lambda: not _any_process(folder / "exim"), "the last delivery", SECONDS)
+
+
+def _any_process(program):
+    for link in Path("/proc").glob("[0-9]*/exe"):
+        with suppress(OSError):
+            if link.readlink() == program:
+                return True
+    return False
 
 
 @pytest.fixture
