@@ -122,7 +122,7 @@ class Memory:
         self._places[document] = start, len(hashes)
         self._keys_of = _with_room(self._keys_of, document + 1)
         self._keys_of[document] = self.key(event.item)
-        self._columns = ()  # what was laid out by columns is stale
+        self._lay_out_one(document, numbers)
 
     # Reading.
 
@@ -208,7 +208,7 @@ class Memory:
         out = np.full((n, len(columns)), np.nan, np.float32)
         if self._own_columns:
             documents = self._documents_of([one.item for one in ranking.items])
-            out[:, self._own_columns] = self._own_values[documents]
+            out[:, self._own_columns] = self._own_values[documents + 1]
         if HOST_PLACE in place_of:
             out[:, place_of[HOST_PLACE]] = np.arange(n)
         if HOST_SCORE in place_of:
@@ -227,7 +227,7 @@ class Memory:
         return out
 
     def _lay_out(self, columns: tuple[str, ...]) -> None:
-        """Lay the documents' own numbers out by columns; the last row is of unknown ones."""
+        """Lay the documents' own numbers out by columns; the first row is of unknown ones."""
         self._columns = columns
         self._place_of = {name: place for place, name in enumerate(columns)}
         names = {name for numbers in self._numbers for name in numbers}
@@ -235,7 +235,18 @@ class Memory:
         self._own_columns = [self._place_of[name] for name in own]
         self._own_values = np.full((len(self._numbers) + 1, len(own)), np.nan, np.float32)
         for place, name in enumerate(own):
-            self._own_values[:-1, place] = [one.get(name, np.nan) for one in self._numbers]
+            self._own_values[1:, place] = [one.get(name, np.nan) for one in self._numbers]
+
+    def _lay_out_one(self, document: int, numbers: Mapping[str, float]) -> None:
+        """Bring one document's row up to date, or have all laid out anew where it has more."""
+        places = [self._place_of[name] for name in numbers if name in self._place_of]
+        if not self._columns or not set(places) <= set(self._own_columns):
+            self._columns = ()
+            return
+        self._own_values = _with_room(self._own_values, document + 2)
+        self._own_values[document + 1] = [
+            numbers.get(self._columns[place], np.nan) for place in self._own_columns
+        ]
 
 
 def _with_room(array: NDArray[A], size: int) -> NDArray[A]:

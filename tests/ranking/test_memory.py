@@ -1,0 +1,100 @@
+"""What is known of documents, as features and as hashes."""
+
+import numpy as np
+import pytest
+
+from mtspam.config import RankingSettings
+from mtspam.ranking.memory import HOST_PLACE, HOST_SCORE, Memory
+from mtspam.search.events import Interaction, Item, RankingShown, ShownItem
+
+COLUMNS = (HOST_PLACE, HOST_SCORE, "price", "match", "day", "absent")
+
+
+@pytest.fixture
+def memory():
+    return Memory(RankingSettings(pending_rankings=2), bytes(32))
+
+
+def item(n, name, **fields):
+    return Item(id=f"i{n}", time=n, item=name, fields=fields)
+
+
+def ranking(*items, **more):
+    return RankingShown(id=more.pop("id", "r"), time=9, items=items, **more)
+
+
+def test_features_come_from_document_candidate_and_request(memory):
+    memory.observe(item(1, "a", price=2.5, genre="war"))
+    shown = ranking(
+        ShownItem("a", 7.0, {"match": 1}), ShownItem("b", 6.0, {"match": True, "x": 1.0}),
+        fields={"day": 3.0, "word": "monday"},
+    )  # fmt: skip
+    nan = float("nan")
+    expected = [[0, 7, 2.5, 1, 3, nan], [1, 6, nan, 1, 3, nan]]
+    assert np.array_equal(memory.values(shown, COLUMNS), np.float32(expected), equal_nan=True)
+    numbers = memory.numbers_of(shown)
+    for place, name in enumerate(COLUMNS[:-1]):
+        column = np.array(expected)[:, place]
+        assert np.array_equal(numbers[name], column, equal_nan=True)
+
+
+def test_a_candidates_own_number_comes_before_the_documents(memory):
+    memory.observe(item(1, "a", price=2.5))
+    shown = ranking(ShownItem("a", 0.0, {"price": 9.0}))
+    assert memory.values(shown, ("price",)).tolist() == [[9.0]]
+    assert memory.numbers_of(shown)["price"].tolist() == [9.0]
+
+
+def test_news_of_documents_show_at_once(memory):
+    both = ranking(ShownItem("a"), ShownItem("b"))
+    memory.observe(item(1, "a", price=1.0))
+    assert memory.values(both, ("price",))[0].tolist() == [1.0]
+    memory.observe(item(2, "a", price=2.0))
+    memory.observe(item(3, "b", price=3.0))
+    assert memory.values(both, ("price",)).tolist() == [[2.0], [3.0]]
+    memory.observe(item(4, "b", price=3.0, size=5.0))
+    assert memory.values(both, ("size",))[1].tolist() == [5.0]
+    for n in range(5, 3000):
+        memory.observe(item(n, f"d{n}", size=float(n)))
+    many = ranking(*(ShownItem(f"d{n}") for n in range(5, 3000)))
+    assert memory.values(many, ("size",))[:, 0].tolist() == list(range(5, 3000))
+
+
+def test_hashes_by_document_fields_query_and_leaves(memory):
+    memory.observe(item(1, "a", genre="war", tags=("x", "y")))
+    shown = ranking(ShownItem("a"), ShownItem("b"), query="Q")
+    leaves = np.array([[1, 2], [1, 3]], np.int32)
+    hashes, offsets = memory.hashes(shown, leaves)
+    assert offsets.tolist() == [0, 7, 11]  # three fields, document, query with it, two leaves
+    first, second = set(hashes[:7].tolist()), set(hashes[7:].tolist())
+    assert len(first & second) == 1  # the leaf that both are in
+    again, _ = memory.hashes(ranking(ShownItem("b"), query="q"), leaves[1:])
+    assert set(again.tolist()) == second
+    other = Memory(RankingSettings(), bytes(31) + b"1")
+    assert not set(other.hashes(shown, None)[0].tolist()) & (first | second)
+
+
+def test_documents_that_are_only_asked_about_take_no_room(memory):
+    before = len(memory._pool), len(memory._documents)
+    for n in range(2000):
+        memory.hashes(ranking(ShownItem(f"d{n}")), None)
+        memory.values(ranking(ShownItem(f"d{n}")), COLUMNS)
+    assert (len(memory._pool), len(memory._documents)) == before
+
+
+def test_clicks_are_counted_and_rankings_wait_in_turn(memory):
+    for n in range(3):
+        memory.observe(ranking(ShownItem("a"), id=f"r{n}", user="ana"))
+    assert list(memory.pending) == ["r1", "r2"]
+    for n, (shown, user, kind) in enumerate(
+        [("r2", "", "click"), ("r9", "bo", "click"), ("r2", "", "look")]
+    ):
+        memory.observe(
+            Interaction(id=f"{n}", time=1, kind=kind, item="a", ranking=shown, user=user)
+        )
+    assert (memory.n_clicks("ana"), memory.n_clicks("bo"), memory.n_clicks("cy")) == (1, 1, 0)
+
+
+def test_a_ranking_without_candidates(memory):
+    assert memory.values(ranking(), COLUMNS).shape == (0, len(COLUMNS))
+    assert memory.hashes(ranking(), None)[1].tolist() == [0]
