@@ -23,7 +23,7 @@ options {{ pidfile = "{folder}/pid"; temp_dir = "{folder}"; filters = ""; rrd = 
   control_socket = "{folder}/control.sock mode=0600"; stats_file = "{folder}/stats";
   dynamic_conf = "{folder}/dynamic"; hs_cache_dir = "{folder}";
   dns {{ nameserver = ["127.0.0.1:9"]; timeout = 1s; retransmits = 1; }} }}
-logging {{ type = "file"; filename = "{folder}/log"; level = "error"; }}
+logging {{ type = "file"; filename = "{folder}/log"; level = "info"; }}
 worker "normal" {{ bind_socket = "127.0.0.1:{scan}"; count = 1; }}
 worker "controller" {{ bind_socket = "127.0.0.1:{control}"; count = 1; secure_ip = "127.0.0.1"; }}
 actions {{ reject = 15; add_header = 6; }}

@@ -2,7 +2,8 @@
 
 ``python benchmarks/speed_http.py --size tiny|small|full`` teaches both half of the messages and
 lets ``wrk`` ask about the other half, a new connection for each message as rspamd's clients do.
-Each server has one process that judges, all of its processes on one core; the client has another.
+Each server has one process that judges and writes a line into its log for each verdict; all of its
+processes are on one core, the client on another.
 """
 
 import argparse
@@ -33,8 +34,6 @@ OURS, PEER, PEER_ALONE = "mtspam", "rspamd, Bayes alone", "the same without its 
 USER = "ana@example.com"
 
 _SECONDS = 120.0
-# Neither server logs single verdicts.
-_SERVE = "workers = 1\nlog_level = 'warning'"
 _METRIC = (
     "messages by the clock; messages for each second of the processor that all processes of a "
     "server took together; median and 99th percentile of an answer's time; median of repeats "
@@ -166,7 +165,7 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     core, client_core = _cores()
     os.sched_setaffinity(0, {core})  # servers inherit it
     with ExitStack() as exits:
-        service = exits.enter_context(running_service(folder / "mtspam", serve=_SERVE))
+        service = exits.enter_context(running_service(folder / "mtspam", serve="workers = 1"))
         _teach(service, taught)
         peer = exits.enter_context(rspamd_bayes(folder / "rspamd", taught))
         servers = [
