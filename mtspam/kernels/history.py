@@ -320,6 +320,7 @@ def affinity(
 
 @kernel
 def add_pairs(
+    marks: NDArray[np.uint8],
     tags: NDArray[np.uint64],
     together: NDArray[np.float32],
     scope: np.uint64,
@@ -331,6 +332,9 @@ def add_pairs(
 
     Parameters
     ----------
+    marks
+        A bit for each place of the table, shape ``(m / 8,)``: most pairs never were, and they
+        say so from a nearer memory. Overwritten.
     tags, together
         The table, shape ``(m,)``, `m` a power of two. Overwritten.
     scope
@@ -342,21 +346,29 @@ def add_pairs(
     """
     for k in range(others.shape[0]):
         low, high = min(item, others[k]), max(item, others[k])
-        place, is_new = _claim(tags, together, _mixed(_mixed(low, high), scope))
+        tag = _mixed(_mixed(low, high), scope)
+        place, is_new = _claim(tags, together, tag)
         if is_new:
             together[place] = 0.0
+        bit = tag & np.uint64(8 * marks.shape[0] - 1)
+        marks[bit >> np.uint64(3)] |= np.uint8(1 << (bit & np.uint64(7)))
         together[place] += amount
 
 
 @kernel
 def _together(
+    marks: NDArray[np.uint8],
     tags: NDArray[np.uint64],
     together: NDArray[np.float32],
     scope: np.uint64,
     a: np.uint64,
     b: np.uint64,
 ) -> float:
-    place = _find(tags, _mixed(_mixed(min(a, b), max(a, b)), scope))
+    tag = _mixed(_mixed(min(a, b), max(a, b)), scope)
+    bit = tag & np.uint64(8 * marks.shape[0] - 1)
+    if not (marks[bit >> np.uint64(3)] >> (bit & np.uint64(7))) & 1:
+        return 0.0
+    place = _find(tags, tag)
     return float(together[place]) if place >= 0 else 0.0
 
 
@@ -388,6 +400,7 @@ def _solve(gram: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @kernel
 def pair_features(
+    marks: NDArray[np.uint8],
     tags: NDArray[np.uint64],
     together: NDArray[np.float32],
     scope: np.uint64,
@@ -403,7 +416,7 @@ def pair_features(
 
     Parameters
     ----------
-    tags, together, scope
+    marks, tags, together, scope
         As in `add_pairs`.
     taken, n_taken
         Documents that the user took, and how often each was taken by anybody; shape ``(m,)``.
@@ -424,7 +437,7 @@ def pair_features(
         gram[i, i] = n_taken[i] + 10.0 * prior
         for j in range(i):
             # The user's own taking of both says nothing new.
-            both = max(0.0, _together(tags, together, scope, taken[i], taken[j]) - 1.0)
+            both = max(0.0, _together(marks, tags, together, scope, taken[i], taken[j]) - 1.0)
             gram[i, j] = both
             gram[j, i] = both
     alpha = _solve(gram)
@@ -437,7 +450,7 @@ def pair_features(
         for i in range(m):
             if taken[i] == candidates[c]:
                 continue
-            both = _together(tags, together, scope, taken[i], candidates[c]) - less
+            both = _together(marks, tags, together, scope, taken[i], candidates[c]) - less
             if both <= 0.0:
                 continue
             cosine = both / math.sqrt((n_c + prior) * (n_taken[i] + prior))

@@ -165,7 +165,8 @@ class History:
             return
         item = state.item_keys[slot]
         for scope in self._scopes("", market):
-            pairs = state.pair_tags, state.together, np.uint64(scope)
+            table = state.pair_marks, state.pair_tags, state.together
+            pairs = *table, np.uint64(scope)
             add_pairs(*pairs, item, state.item_keys[others], 1.0)
 
     def _scopes(self, user: str, market: str, query: str = "") -> list[int]:

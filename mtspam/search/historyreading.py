@@ -235,7 +235,8 @@ class HistoryReader:
         keys_taken = state.item_keys[taken]
         n_taken = self._counts(keys_taken, (scope,), now)[:, 0, 1]
         n_values = n_values + (values == held) * (held != 0)
-        pairs = state.pair_tags, state.together, np.uint64(scope)
+        table = state.pair_marks, state.pair_tags, state.together
+        pairs = *table, np.uint64(scope)
         rows = np.zeros((values.size, 6))
         pair_features(
             *pairs,

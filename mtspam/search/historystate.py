@@ -15,7 +15,7 @@ __all__ = ["MOST_SEEN", "MOST_TAKEN", "HistoryState"]
 
 MOST_SEEN = 128
 """Latest documents shown to a user that are kept: some rankings' worth."""
-MOST_TAKEN = 64
+MOST_TAKEN = 32
 """Latest documents taken by a user that are kept."""
 _MOST_TOKENS = 32
 _MOST_VALUES = 12
@@ -70,6 +70,7 @@ class HistoryState:
         self.counts = np.zeros((size, 3), np.float32)
         self.worth = np.zeros(size, np.float32)
         self.when = np.zeros(size, np.float64)
+        self.pair_marks = np.zeros(1 << (settings.pair_bits - 3), np.uint8)
         self.pair_tags = np.zeros(1 << settings.pair_bits, np.uint64)
         self.together = np.zeros(1 << settings.pair_bits, np.float32)
         self._place_clicks = np.zeros(_N_PLACES)

@@ -68,15 +68,16 @@ def test_counters_are_kept_apart_by_scope_and_kind() -> None:
 
 
 def test_pairs_are_cosines_of_who_took_both() -> None:
+    marks = np.zeros(32, np.uint8)
     tags, together = np.zeros(256, np.uint64), np.zeros(256, np.float32)
     one = np.uint64(1)
     taken = np.array([5, 6], np.uint64)
-    add_pairs(tags, together, one, np.uint64(7), taken, 3.0)
-    add_pairs(tags, together, one, taken[0], taken[1:], 1.0)
+    add_pairs(marks, tags, together, one, np.uint64(7), taken, 3.0)
+    add_pairs(marks, tags, together, one, taken[0], taken[1:], 1.0)
     out = np.zeros((2, 6))
     candidates = np.array([7, 8], np.uint64)
     pair_features(
-        tags, together, one, taken, np.array([4.0, 9.0]), candidates,
+        marks, tags, together, one, taken, np.array([4.0, 9.0]), candidates,
         np.array([3.0, 2.0]), np.uint64(0), 1.0, out,
     )  # fmt: skip
     nearest, second = 3.0 / np.sqrt(4.0 * 5.0), 3.0 / np.sqrt(4.0 * 10.0)
