@@ -35,7 +35,7 @@ def _find(tags: NDArray[np.uint64], tag: np.uint64) -> np.int64:
     for n in range(N_PROBES):
         place = (first + n) & mask
         if tags[place] == tag:
-            return place
+            return np.int64(place)
         if tags[place] == np.uint64(0):
             return np.int64(-1)
     return np.int64(-1)
@@ -333,8 +333,8 @@ def add_pairs(
     Parameters
     ----------
     marks
-        A bit for each place of the table, shape ``(m / 8,)``: most pairs never were, and they
-        say so from a nearer memory. Overwritten.
+        A bit for each place of the table, shape ``(m / 8,)``: most pairs never were, which
+        these tell without a look at it. Overwritten.
     tags, together
         The table, shape ``(m,)``, `m` a power of two. Overwritten.
     scope
