@@ -5,7 +5,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from mtspam.kernels.history import affinity, fill_weights, pair_features, read_counts
+from mtspam.kernels.affinity import affinity, fill_weights
+from mtspam.kernels.history import pair_features, read_counts
 from mtspam.search.events import RankingShown
 from mtspam.search.historystate import MOST_SEEN, HistoryState
 from mtspam.search.keys import key

@@ -3,14 +3,8 @@
 import numpy as np
 import pytest
 
-from mtspam.kernels.history import (
-    add_count,
-    add_pairs,
-    affinity,
-    fill_weights,
-    pair_features,
-    read_counts,
-)
+from mtspam.kernels.affinity import affinity, fill_weights
+from mtspam.kernels.history import add_count, add_pairs, pair_features, read_counts
 
 
 def _documents(seed: int = 0, n: int = 30) -> tuple[np.ndarray, ...]:
