@@ -197,12 +197,12 @@ class RankingSettings(Section):
         reason="the first trees part the candidates most; each one costs time",
     )
     pending_rankings: int = setting(
-        10_000,
+        2_000,
         low=1,
         high=10_000_000,
         unit="rankings",
         doc="Rankings shown that wait for clicks; a click on an older one only counts as history.",
-        reason="some kilobytes each; clicks come within minutes",
+        reason="some tens of kilobytes each; clicks come within minutes",
     )
     replay_rankings: int = setting(
         5_000,

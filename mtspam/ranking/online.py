@@ -1,6 +1,7 @@
 """Scoring and learning one ranking at a time: trees, personal part and guard together."""
 
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,8 @@ class OnlineRanker:
         self._n_trees = settings.residual_trees
         self._below = settings.below_click
         self._positive = {*settings.click_kinds.split(), *settings.conversion_kinds.split()}
-        self._clicked: dict[str, set[str]] = {}
+        self._looks: OrderedDict[str, _Waiting] = OrderedDict()
+        self._most_looks = settings.pending_rankings
 
     def look(self, ranking: RankingShown) -> Look:
         """See a ranking with what is known now."""
@@ -105,30 +107,41 @@ class OnlineRanker:
             Whether the trees have not learnt from this event: if they have, what they say of it
             is no evidence of how far to trust them.
         """
-        if isinstance(event, Interaction) and event.kind in self._positive:
-            shown = self.memory.pending.get(event.ranking)
-            if shown is not None:
-                self._learn(shown, event.item, teaches_guard=teaches_guard)
+        if isinstance(event, RankingShown) and event.items:
+            # Seen before it counts as shown: as it was when it was ranked.
+            look = replace(self.look(event), values=None)
+            self._looks[event.id] = _Waiting([one.item for one in event.items], look)
+            if len(self._looks) > self._most_looks:
+                self._looks.popitem(last=False)
+        elif isinstance(event, Interaction) and event.kind in self._positive:
+            waiting = self._looks.get(event.ranking)
+            if waiting is not None and event.item in waiting.names:
+                self._learn(waiting, event.item, teaches_guard=teaches_guard)
         self.memory.observe(event)
-        if len(self._clicked) > 2 * len(self.memory.pending) + 1:
-            pending = self.memory.pending
-            self._clicked = {name: one for name, one in self._clicked.items() if name in pending}
 
-    def _learn(self, shown: RankingShown, item: str, *, teaches_guard: bool) -> None:
-        names = [one.item for one in shown.items]
-        if item not in names:
-            return
-        clicked = self._clicked.setdefault(shown.id, set())
-        clicked.add(item)
-        look = self.look(shown)
-        is_clicked = np.array([name in clicked for name in names])
-        push = np.zeros(len(names))
+    def _learn(self, waiting: "_Waiting", item: str, *, teaches_guard: bool) -> None:
+        names, look = waiting.names, waiting.look
+        waiting.clicked.add(item)
+        is_clicked = np.array([name in waiting.clicked for name in names])
         place = names.index(item)
-        add_click(look.scores, place, is_clicked, self._below, push)
-        self.residual.step(look.hashes, look.keys, push)
+        push = np.zeros(len(names))
         if teaches_guard:
             # Here every candidate counts alike: that the host's first ones are clicked most is
             # just what the weight of its order is to be learnt from.
-            push[:] = 0.0
-            add_click(look.scores, place, is_clicked, 1.0, push)
+            mix = self.guard.mix(look.bucket)
+            add_click(look.inputs @ mix, place, is_clicked, 1.0, push)
             self.guard.step(look.inputs, look.bucket, push)
+            push[:] = 0.0
+        inputs = look.inputs.copy()
+        inputs[:, _FIRST_LEVEL:] = self.residual.margins(look.hashes, look.keys)
+        add_click(inputs @ self.guard.mix(look.bucket), place, is_clicked, self._below, push)
+        self.residual.step(look.hashes, look.keys, push)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A ranking that waits for clicks, as it was seen when it was shown."""
+
+    names: list[str]
+    look: Look
+    clicked: set[str] = field(default_factory=set)

@@ -249,9 +249,9 @@ class Reranker:
         JournalError
             Where the state cannot be written.
         """
-        self._versions.load(name)  # complains before anything is changed
+        version = self._versions.load(name)  # complains before anything is changed
         self._versions.use(name)
-        self._rebuild()
+        self._version = version  # the rest follows before the next ranking
 
     # Following the journal.
 
@@ -332,7 +332,10 @@ class Reranker:
         learns = set(latest)
         honest = set(latest[-n_honest:]) if n_honest else set()
         for seq, event in journal.events(upto=upto):
-            if isinstance(event, Interaction) and event.ranking not in learns:
+            name = event.id if isinstance(event, RankingShown) else ""
+            if isinstance(event, Interaction):
+                name = event.ranking
+            if name and name not in learns:
                 online.memory.observe(event)
                 continue
             is_honest = isinstance(event, Interaction) and event.ranking in honest
