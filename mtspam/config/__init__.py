@@ -6,6 +6,7 @@ Imported on quick paths, so nothing here needs numpy or numba.
 from mtspam.config.history import HistorySettings
 from mtspam.config.processes import ServeSettings
 from mtspam.config.ranking import RankingSettings
+from mtspam.config.reranking import RerankSettings
 from mtspam.config.sections import MailSettings, ModelSettings, VerdictSettings
 from mtspam.config.serving import (
     ActionsSettings,
@@ -27,6 +28,7 @@ __all__ = [
     "MilterSettings",
     "ModelSettings",
     "RankingSettings",
+    "RerankSettings",
     "ServeSettings",
     "Settings",
     "SpamdSettings",

@@ -12,6 +12,7 @@ from mtspam.config.history import HistorySettings
 from mtspam.config.processes import ServeSettings
 from mtspam.config.ranking import RankingSettings
 from mtspam.config.reading import Locate, build_sections, read_toml
+from mtspam.config.reranking import RerankSettings
 from mtspam.config.sections import MailSettings, ModelSettings, VerdictSettings
 from mtspam.config.serving import (
     ActionsSettings,
@@ -48,6 +49,7 @@ class Settings:
     lmtp: LmtpSettings = field(default_factory=LmtpSettings)
     ranking: RankingSettings = field(default_factory=RankingSettings)
     history: HistorySettings = field(default_factory=HistorySettings)
+    rerank: RerankSettings = field(default_factory=RerankSettings)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from mtspam.spam.labelling import ANSWERS
 from mtspam.spam.records import Explanation, Judgement
 from mtspam.spam.verdicts import judgement_of
 from mtspam.types import NOBODY, Example, Features, GroupKey, Label, UserKey
+
+if TYPE_CHECKING:
+    from mtspam.serve.rerank.ranker import Ranker
 
 __all__ = ["MailService"]
 
@@ -69,6 +73,7 @@ class MailService:
         self._sink = sink
         self._recent = recent
         self.counters = counters
+        self.ranker: Ranker | None = None  # for faces that rank, too
         self._hasher = MailHasher(settings, model.secret, model.starter)
         self.reload(settings)
 

@@ -20,6 +20,8 @@ from mtspam.serve.faces import start_face
 from mtspam.serve.live import LiveArea, LiveView
 from mtspam.serve.local import WithJournal
 from mtspam.serve.memories import SharedExamples
+from mtspam.serve.rerank.ranker import Ranker
+from mtspam.serve.rerank.thread import RankerThread
 from mtspam.serve.rulinglog import LoggedService
 from mtspam.serve.writerline import WriterClient
 from mtspam.spam.state import StateDirectory
@@ -108,6 +110,8 @@ async def _work(place: WorkerPlace, ready: Callable[[], None]) -> None:
         line = WriterClient(place.directory.path / WRITER_SOCKET, place.settings.serve)
         journal = exits.enter_context(Journal.open(place.directory.journal, read_only=True))
         service = _service(place, line, journal)
+        thread = exits.enter_context(RankerThread(place.directory.path, place.settings))
+        service.ranker = Ranker(thread)
         faces: list[Face] = []
         try:
             faces += [

@@ -20,6 +20,7 @@ from mtspam.serve.http.unpacking import message_of
 __all__ = [
     "AnyRequest",
     "Desk",
+    "admit",
     "body_in",
     "desk_of",
     "fields_of",
@@ -84,6 +85,17 @@ def fields_of(request: AnyRequest) -> Fields:
 
 
 async def may_teach(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Let through who may teach, as a guard of a handler; see `admit`.
+
+    Raises
+    ------
+    RefusedError
+        For all others.
+    """
+    await admit(connection)
+
+
+async def admit(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     """Let through who may teach: whoever uses the control socket, or knows the password.
 
     Raises
@@ -118,8 +130,13 @@ async def message_in(request: AnyRequest) -> AsyncIterator[bytes]:
 
 
 @asynccontextmanager
-async def body_in(request: AnyRequest) -> AsyncIterator[bytes]:
+async def body_in(request: AnyRequest, limit: int | None = None) -> AsyncIterator[bytes]:
     """Take in the body of a request as it was sent; its room is given back on leaving.
+
+    Parameters
+    ----------
+    limit
+        The most bytes; None: those of a message.
 
     Raises
     ------
@@ -127,15 +144,16 @@ async def body_in(request: AnyRequest) -> AsyncIterator[bytes]:
         Where it is too large, or there is no room for it.
     """
     desk = desk_of(request)
+    most = desk.limit if limit is None else limit
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > desk.limit:
-        raise _too_large(desk.limit)
+    if announced.isdigit() and int(announced) > most:
+        raise _too_large(most)
     chunks: list[bytes] = []
     n_bytes = 0
     try:
         async for chunk in _chunks_of(request.receive):
-            if n_bytes + len(chunk) > desk.limit:
-                raise _too_large(desk.limit)
+            if n_bytes + len(chunk) > most:
+                raise _too_large(most)
             if not desk.room.take(len(chunk)):
                 raise RefusedError(503, "too much is arriving")
             n_bytes += len(chunk)

@@ -18,6 +18,7 @@ from mtspam.serve.http.desk import Desk
 from mtspam.serve.http.door import Door, House
 from mtspam.serve.http.hearing import HearsOut
 from mtspam.serve.http.passwords import Gate
+from mtspam.serve.http.ranking import RANKING_HANDLERS
 from mtspam.serve.http.scanning import Scanner
 
 __all__ = ["HttpFace", "is_control", "start"]
@@ -126,8 +127,9 @@ async def start(service: Service, sock: socket.socket, settings: Settings) -> Fa
         is_trusted=is_control(sock, settings.http),
         began=time.time(),
     )
+    routes = RANKING_HANDLERS if getattr(service, "ranker", None) is not None else []
     config = Config(
-        HearsOut(build_app(desk)),
+        HearsOut(build_app(desk, routes)),
         http="httptools",
         ws="none",
         lifespan="off",

@@ -16,6 +16,8 @@ from mtspam.serve.counters import Counters
 from mtspam.serve.http.passwords import hash_password
 from mtspam.serve.http.server import start
 from mtspam.serve.local import open_local_service
+from mtspam.serve.rerank.ranker import Ranker
+from mtspam.serve.rerank.thread import RankerThread
 
 SECONDS = 30  # how long anything may take before a test fails
 SMALL = ModelSettings(
@@ -187,6 +189,25 @@ def serving(folder, settings=None, wrap=lambda service: service):
         path.unlink(missing_ok=True)
     if failures:
         raise failures[0]
+
+
+@contextmanager
+def ranking(folder, settings=None):
+    """A face that ranks, over a state of its own."""
+    settings = settings or settings_with(ranking={"residual_bits": 12})
+    threads = []
+
+    def with_ranker(service):
+        threads.append(RankerThread(folder / "state", settings))
+        service.ranker = Ranker(threads[0])
+        return service
+
+    try:
+        with serving(folder, settings, with_ranker) as running:
+            yield running
+    finally:
+        for thread in threads:
+            thread.close()
 
 
 @pytest.fixture(scope="module")

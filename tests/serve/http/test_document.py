@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from tests.serve.http.conftest import PASSWORD, serving
+from tests.serve.http.conftest import PASSWORD, ranking
 
 N_REQUESTS = 80
 
@@ -18,7 +18,7 @@ def as_sent(_, value):
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("document")) as running:
+    with ranking(tmp_path_factory.mktemp("document")) as running:
         yield schemathesis.openapi.from_url(f"http://127.0.0.1:{running.port}/openapi.json")
 
 

@@ -1,0 +1,1 @@
+"""Ranking over the network, whatever carries it: requests in, answers out, one thread."""
