@@ -1,6 +1,7 @@
 """Ranks for requests and takes feedback, with the reranker of this worker's thread. No HTTP."""
 
 import hashlib
+import logging
 import secrets
 import time
 from collections import OrderedDict
@@ -26,6 +27,8 @@ from mtspam.serve.rerank.requests import (
 from mtspam.serve.rerank.thread import RankerThread
 
 __all__ = ["Ranker"]
+
+_log = logging.getLogger(__name__)
 
 _SMALL_BYTES = 65_536  # read at once; what is larger must not hold up mail
 _ID_BYTES = 16
@@ -85,10 +88,14 @@ class Ranker:
         BusyError, UnavailableError
             Where that cannot be done now.
         """
-        return await self._thread.ask(
+        began = time.perf_counter()
+        reply = await self._thread.ask(
             lambda reranker: self._ranked(reranker, request, protocol),
             priority=request.priority or 0,
         )
+        millis = f"{(time.perf_counter() - began) * 1000:.2f}"
+        _log.info("ranked", extra={"documents": len(request.documents), "ms": millis})
+        return reply
 
     async def learn(self, body: bytes) -> FeedbackReply:
         """Take events; when this returns they are on the disk.
@@ -108,7 +115,9 @@ class Ranker:
             millis = round((time.perf_counter() - began) * 1000)
             return FeedbackReply(len(events), "ok", millis, done)
 
-        return await self._thread.ask(work)
+        reply = await self._thread.ask(work)
+        _log.info("feedback", extra={"events": reply.accepted, "new": reply.updated})
+        return reply
 
     # In the thread.
 
