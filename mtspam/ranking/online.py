@@ -112,36 +112,67 @@ class OnlineRanker:
             look = replace(self.look(event), values=None)
             self._looks[event.id] = _Waiting([one.item for one in event.items], look)
             if len(self._looks) > self._most_looks:
-                self._looks.popitem(last=False)
+                self._teach_guard(self._looks.popitem(last=False)[1])
         elif isinstance(event, Interaction) and event.kind in self._positive:
             waiting = self._looks.get(event.ranking)
             if waiting is not None and event.item in waiting.names:
                 self._learn(waiting, event.item, teaches_guard=teaches_guard)
         self.memory.observe(event)
 
+    def finish(self) -> None:
+        """Let the guard learn from all rankings that still wait for clicks."""
+        while self._looks:
+            self._teach_guard(self._looks.popitem(last=False)[1])
+
     def _learn(self, waiting: "_Waiting", item: str, *, teaches_guard: bool) -> None:
-        names, look = waiting.names, waiting.look
-        waiting.clicked.add(item)
-        is_clicked = np.array([name in waiting.clicked for name in names])
-        place = names.index(item)
-        push = np.zeros(len(names))
+        look, place = waiting.look, waiting.names.index(item)
+        waiting.clicked.add(place)
         if teaches_guard:
-            # Here every candidate counts alike: that the host's first ones are clicked most is
-            # just what the weight of its order is to be learnt from.
-            mix = self.guard.mix(look.bucket)
-            add_click(look.inputs @ mix, place, is_clicked, 1.0, push)
-            self.guard.step(look.inputs, look.bucket, push)
-            push[:] = 0.0
+            waiting.honest.add(place)
         inputs = look.inputs.copy()
         inputs[:, _FIRST_LEVEL:] = self.residual.margins(look.hashes, look.keys)
-        add_click(inputs @ self.guard.mix(look.bucket), place, is_clicked, self._below, push)
+        push = np.zeros(len(inputs))
+        scores = inputs @ self.guard.mix(look.bucket)
+        add_click(scores, place, waiting.is_clicked, self._below, push)
         self.residual.step(look.hashes, look.keys, push)
+
+    def _teach_guard(self, waiting: "_Waiting") -> None:
+        """Take a step for a ranking of which all clicks are in.
+
+        Not with each click: people click from above, and what they click next is not yet known
+        to be good when they click first, so that each click would speak for the host's order.
+        """
+        look = waiting.look
+        push = np.zeros(len(look.inputs))
+        scores = look.inputs @ self.guard.mix(look.bucket)
+        for place in sorted(waiting.honest):
+            # Every candidate counts alike: that the host's first ones are clicked most is just
+            # what the weight of its order is to be learnt from.
+            add_click(scores, place, waiting.is_clicked, 1.0, push)
+        if waiting.honest:
+            self.guard.step(look.inputs, look.bucket, push / len(waiting.honest))
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A ranking that waits for clicks, as it was seen when it was shown."""
+    """A ranking that waits for clicks, as it was seen when it was shown.
+
+    Parameters
+    ----------
+    clicked
+        Places that were clicked.
+    honest
+        Those of them of which the trees did not know.
+    """
 
     names: list[str]
     look: Look
-    clicked: set[str] = field(default_factory=set)
+    clicked: set[int] = field(default_factory=set)
+    honest: set[int] = field(default_factory=set)
+
+    @property
+    def is_clicked(self) -> NDArray[np.bool_]:
+        """Which candidates were clicked until now."""
+        marks = np.zeros(len(self.names), np.bool_)
+        marks[list(self.clicked)] = True
+        return marks

@@ -231,6 +231,7 @@ class Reranker:
         guard = OnlineRanker(self._settings, self._memory(), trained.early)
         if self._settings.validation_share > 0.0:
             self._replay(guard, upto=position, taught=position, is_fitting=True)
+            guard.finish()
         name = self._versions.add(
             trained.trunk,
             guard.guard.arrays(),
