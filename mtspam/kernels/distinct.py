@@ -145,7 +145,7 @@ def seal(
     seed: np.uint64,
     out: NDArray[np.uint32],
     offsets: NDArray[np.int64],
-) -> None:
+) -> int:
     """Turn base hashes into the 32-bit feature hashes of one installation.
 
     A base hash is public: anybody can compute it. The seed makes the place of a token in the
@@ -163,6 +163,11 @@ def seal(
         Output, with room for all of them from ``offsets[0]`` on.
     offsets
         Where each view begins in `out`; all but the first are output, shape ``(n_views + 1,)``.
+
+    Returns
+    -------
+    int
+        Where the last view ends.
     """
     at = offsets[0]
     for view in range(counts.shape[0]):
@@ -172,3 +177,4 @@ def seal(
             out[at] = np.uint32((h ^ (h >> HALF)) & LOW_32)
             at += 1
         offsets[view + 1] = at
+    return int(at)

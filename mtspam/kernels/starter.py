@@ -1,11 +1,16 @@
-"""Kernel that scores messages by the starter model's small table of whole numbers."""
+"""Kernels that score messages by the starter model's small table of whole numbers."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtspam.kernels._jit import kernel
 
-__all__ = ["starter_margins"]
+__all__ = ["starter_margin", "starter_margins"]
+
+# How kernels/distinct.py seals a base hash (a test holds them equal).
+MIX_1 = np.uint64(0x9E3779B97F4A7C15)
+MIX_2 = np.uint64(0xD6E8FEB86659FD93)
+HALF = np.uint64(32)
 
 
 @kernel
@@ -42,6 +47,50 @@ def starter_margins(
                 continue
             total = 0
             for j in range(first, last):
-                total += np.int64(weights[k, features[j] & mask])
+                total += int(weights[k, features[j] & mask])
             margin = total * scales[k] / np.sqrt(last - first)
             out[i] += min(max(margin, -limit), limit)
+
+
+@kernel
+def starter_margin(
+    bases: NDArray[np.uint64],
+    counts: NDArray[np.int64],
+    seed: np.uint64,
+    weights: NDArray[np.int8],
+    scales: NDArray[np.float64],
+    limit: float,
+    bias: float,
+) -> float:
+    """Return `bias` and the margins of one message that was not sealed yet.
+
+    To the bit what :func:`starter_margins` says of its features, which are not written anywhere.
+
+    Parameters
+    ----------
+    bases
+        Base hashes of each view, shape ``(>= n_views, room)``.
+    counts
+        How many of them count, shape ``(>= n_views,)``.
+    seed
+        The starter's public seed.
+    weights, scales, limit
+        As for :func:`starter_margins`.
+    bias
+        What the margins are added to.
+    """
+    mask = np.uint64(weights.shape[1] - 1)
+    out = bias
+    for k in range(weights.shape[0]):
+        n = counts[k]
+        if n == 0 or scales[k] == 0.0:
+            continue
+        total = 0
+        for j in range(n):
+            h = (bases[k, j] ^ seed) * MIX_1
+            h = (h ^ (h >> HALF)) * MIX_2
+            # The table has at most 2^32 weights a view, so that the low bits alone tell.
+            total += int(weights[k, (h ^ (h >> HALF)) & mask])
+        margin = total * scales[k] / np.sqrt(n)
+        out += min(max(margin, -limit), limit)
+    return out

@@ -115,11 +115,7 @@ class Extractor:
         self._seen_tokens = np.zeros((n_slots, 2), np.uint64)
         self._offsets = np.zeros(N_VIEWS + 1, np.int64)
         self._turn = 0
-
-    @property
-    def max_features(self) -> int:
-        """How many features a message can have at most."""
-        return int(self._head.size + self._body.size + self.places[:, :, 0].size)
+        self.max_features = self._head.size + self._body.size + N_TOKEN_VIEWS * MAX_TOKENS
 
     def read(self, raw: bytes) -> None:
         """Read one message, whatever it is, into the arrays of this extractor.
@@ -283,6 +279,24 @@ class Extractor:
         offsets: list[int] = self._offsets.tolist()
         return offsets
 
+    def seal_row(self, out: NDArray[np.uint32], offsets: NDArray[np.int64]) -> int:
+        """Write the features of the message read last as a row of a block.
+
+        Parameters
+        ----------
+        out
+            Output with room for :attr:`max_features` from ``offsets[0]`` on, C-contiguous.
+        offsets
+            Where to begin and, as output, where each view ends; shape ``(N_VIEWS + 1,)``,
+            C-contiguous.
+
+        Returns
+        -------
+        int
+            Where the last view ends.
+        """
+        return distinct.seal(self.bases, self.counts, self._seed, out, offsets)
+
     def features(self, messages: Sequence[bytes]) -> Features:
         """Extract many messages into one block, in the order given.
 
@@ -298,8 +312,8 @@ class Extractor:
             if at + self.max_features > out.shape[0]:
                 out = np.concatenate([out, np.empty_like(out)])
             self.read(raw)
-            offsets[row] = self.seal(out, at)
-            at = int(offsets[row, -1])
+            offsets[row, 0] = at
+            at = self.seal_row(out, offsets[row])
         return Features(out[:at], offsets)
 
     def example(self, raw: bytes) -> Example:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtspam.errors import ModelError
-from mtspam.kernels.starter import starter_margins
+from mtspam.kernels.starter import starter_margin, starter_margins
 from mtspam.model.checks import check_features
 from mtspam.model.learner import Learner
 from mtspam.types import Features
@@ -18,6 +18,7 @@ PUBLIC_SEED = 0x6D747370616D2D31
 """Seed of the starter's features, the same everywhere ("mtspam-1")."""
 
 _LIMIT = 8.0
+_SEED = np.uint64(PUBLIC_SEED)
 _INT8 = 127
 
 
@@ -67,6 +68,31 @@ class Starter:
             features.values, features.offsets, self._weights, self._scales, _LIMIT, out
         )
         return out
+
+    def margin_of(self, bases: NDArray[np.uint64], counts: NDArray[np.int64]) -> float:
+        """Return the log-odds of one message by its base hashes, as :meth:`margins` does.
+
+        Parameters
+        ----------
+        bases
+            Base hashes of each view, shape ``(n_views, room)``.
+        counts
+            How many of them count, shape ``(n_views,)``.
+
+        Raises
+        ------
+        ModelError
+            Where there is another number of views, or more counted than there are.
+        """
+        n_views = len(self._scales)
+        for n in (len(bases), len(counts)):
+            if n != n_views:
+                raise ModelError(f"the message has {n} views; the starter has {n_views}")
+        if max(counts.tolist()) > bases.shape[1]:
+            raise ModelError(f"more hashes are counted than the {bases.shape[1]} of a view")
+        return starter_margin(
+            bases, counts, _SEED, self._weights, self._scales, _LIMIT, self._bias
+        )
 
     def contributions(self, view: int, features: NDArray[np.uint32]) -> NDArray[np.float64]:
         """Return what each feature of a view adds to the margin, before its limit; shape ``(n,)``.

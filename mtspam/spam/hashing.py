@@ -21,6 +21,8 @@ __all__ = ["MailHasher", "load_starter"]
 
 STARTER_FILE = "starter.snapshot"
 
+_FEATURES = 4096  # of a message, to begin with; ordinary mail has about half as many
+
 
 def load_starter() -> Starter | None:
     """Return the starter model that travels with the package, None where there is none.
@@ -54,24 +56,30 @@ class MailHasher:
         seed = int.from_bytes(secret[:8], "little")
         self.extractor = Extractor(settings.mail, seed, public_seed=PUBLIC_SEED)
         self._starter = starter
+        self._room = np.empty(self.extractor.max_features, np.uint32)
 
     def hash(
         self, messages: Sequence[bytes], *, with_starter: bool = True
     ) -> tuple[Features, NDArray[np.float64]]:
         """Return features and starter margins; noughts where the starter is not asked."""
         starter = self._starter if with_starter else None
-        extractor = self.extractor
-        own = _Block(len(messages), extractor.max_features)
-        public = _Block(len(messages) if starter else 0, extractor.max_features)
+        extractor, n = self.extractor, len(messages)
+        most = extractor.max_features
+        # A block for one message alone would cost more to get than to fill.
+        values = self._room if n == 1 else np.empty(n * _FEATURES + most, np.uint32)
+        offsets = np.zeros((n, N_VIEWS + 1), np.int64)
+        priors = np.zeros(n)
+        end = 0
         for row, raw in enumerate(messages):
+            if end + most > values.shape[0]:
+                values = np.concatenate([values, np.empty_like(values)])
             extractor.read(raw)
-            own.take(row, extractor, public=False)
+            offsets[row, 0] = end
+            end = extractor.seal_row(values, offsets[row])
             if starter is not None:
-                public.take(row, extractor, public=True)
-        priors = np.zeros(len(messages))
-        if starter is not None:
-            priors = starter.margins(public.features())
-        return own.features(), priors
+                priors[row] = starter.margin_of(extractor.bases, extractor.counts)
+        values = values[:end]
+        return Features(values.copy() if n == 1 else values, offsets), priors
 
     def defects(self) -> tuple[str, ...]:
         """Name what is wrong with the form of the message hashed last."""
@@ -86,24 +94,3 @@ class MailHasher:
             Example(tuple(features.values[a:b] for a, b in pairwise(row)))
             for row in features.offsets.tolist()
         ]
-
-
-class _Block:
-    """Features of many messages while they are gathered."""
-
-    def __init__(self, n: int, most: int) -> None:
-        self._most = most
-        self._values = np.empty(n * 4096 + most, np.uint32)
-        self._offsets = np.zeros((n, N_VIEWS + 1), np.int64)
-        self._end = 0
-
-    def take(self, row: int, extractor: Extractor, *, public: bool) -> None:
-        """Add the message that the extractor read last."""
-        if self._end + self._most > self._values.shape[0]:
-            self._values = np.concatenate([self._values, np.empty_like(self._values)])
-        self._offsets[row] = extractor.seal(self._values, self._end, public=public)
-        self._end = int(self._offsets[row, -1])
-
-    def features(self) -> Features:
-        """Return what was gathered."""
-        return Features(self._values[: self._end], self._offsets)

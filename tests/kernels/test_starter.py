@@ -5,11 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtspam.kernels.starter import starter_margins
+from mtspam.kernels.distinct import seal
+from mtspam.kernels.starter import starter_margin, starter_margins
 from mtspam.types import Example, Features
+from tests.reference import distinct as sealing
 from tests.reference import starter as twin
 
 VIEW = st.lists(st.integers(0, 2**32 - 1), unique=True, max_size=10)
+BASES = st.lists(st.integers(0, 2**64 - 1), unique=True, max_size=10)
 N_VIEWS = 2
 MESSAGES = st.lists(st.lists(VIEW, min_size=N_VIEWS, max_size=N_VIEWS), min_size=1, max_size=4)
 TABLES = st.lists(
@@ -62,3 +65,28 @@ def test_order_and_company_make_no_difference(messages, weights, scales):
     alone = [_run([views], weights, scales, 8.0)[0] for views in messages]
     turned = _run([[view[::-1] for view in views] for views in messages], weights, scales, 8.0)
     assert together == alone == turned
+
+
+def _unsealed(message):
+    bases = np.zeros((N_VIEWS, 10), np.uint64)
+    for row, view in enumerate(message):
+        bases[row, : len(view)] = view
+    return bases, np.array([len(view) for view in message], np.int64)
+
+
+@given(
+    st.lists(BASES, min_size=N_VIEWS, max_size=N_VIEWS), TABLES, SCALES, st.integers(0, 2**64 - 1)
+)
+def test_hashes_not_yet_sealed_say_the_same_to_the_bit(message, weights, scales, seed):
+    bases, counts = _unsealed(message)
+    tables = np.array(weights, np.int8), np.array(scales, np.float64)
+    said = starter_margin(bases, counts, np.uint64(seed), *tables, 8.0, 0.25)
+    sealed, offsets = np.zeros(int(counts.sum()), np.uint32), np.zeros((1, N_VIEWS + 1), np.int64)
+    assert seal(bases, counts, np.uint64(seed), sealed, offsets[0]) == len(sealed)
+    out = np.array([0.25])
+    starter_margins(sealed, offsets, *tables, 8.0, out)
+    assert said == out[0]
+    views = [[sealing.seal(base, seed) for base in view] for view in message]
+    assert said - 0.25 == pytest.approx(
+        twin.starter_margin(views, weights, scales, 8.0), abs=1e-12
+    )

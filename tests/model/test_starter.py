@@ -74,5 +74,12 @@ def test_what_does_not_fit_is_refused(learner):
         Starter(weights, scales, 0.0).margins(
             Features.from_examples([Example((np.array([1], np.uint32),))])
         )
+    bases, counts = np.zeros((2, 3), np.uint64), np.zeros(2, np.int64)
+    with pytest.raises(ModelError, match="3 views; the starter has 2"):
+        Starter(weights, scales, 0.0).margin_of(bases, np.zeros(3, np.int64))
+    with pytest.raises(ModelError, match="1 views; the starter has 2"):
+        Starter(weights, scales, 0.0).margin_of(bases[:1], counts)
+    with pytest.raises(ModelError, match="more hashes are counted than the 3 of a view"):
+        Starter(weights, scales, 0.0).margin_of(bases, counts + 4)
     with pytest.raises(ModelError, match="must be 0 to 10"):
         Starter.distil(learner, bits=11, shares=scales, bias=0.0)
