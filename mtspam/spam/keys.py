@@ -21,11 +21,13 @@ _OWN_FIELDS = b"x-mtspam-"
 
 def message_digest(raw: bytes, secret: bytes) -> bytes:
     """Return 16 bytes that stand for a message, whatever its line ends and our own fields."""
-    raw = raw.replace(b"\r\n", b"\n")
-    head, blank, body = raw.partition(b"\n\n")
+    if b"\r" in raw:  # one byte is found many times as quickly as two
+        raw = raw.replace(b"\r\n", b"\n")
+    end = raw.find(b"\n\n")
+    head = raw if end < 0 else raw[:end]
     if _OWN_FIELDS in head.lower():
-        head = _without_own_fields(head)
-    return keyed(head + blank + body, secret, b"message")
+        raw = _without_own_fields(head) + raw[len(head) :]
+    return keyed(raw, secret, b"message")
 
 
 def _without_own_fields(head: bytes) -> bytes:
