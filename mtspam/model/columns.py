@@ -20,18 +20,26 @@ def columns_of(batch: Batch, keys: Keys, *, is_learning: bool) -> learning.Batch
     """
     n = len(batch)
     facts: NDArray[np.int64] = np.zeros((n, 7), np.int64)
-    facts[:, learning.B_KIND] = 0 if batch.kinds is None else batch.kinds
     facts[:, learning.B_VALUE] = NO_LABEL
-    if is_learning and batch.values is not None:
-        facts[:, learning.B_VALUE] = batch.values
-        if batch.users is not None:
-            is_named = np.array([key != NOBODY for key in batch.users], np.bool_)
-            facts[is_named & (keys.users < 0), learning.B_VALUE] = NO_LABEL
     facts[:, learning.B_USER] = keys.users
     facts[:, learning.B_GROUP] = keys.groups
-    facts[:, learning.B_PAYER] = keys.users
-    facts[:, learning.B_DAY] = 0 if batch.times is None else batch.times // SECONDS_PER_DAY
-    reals: NDArray[np.float64] = np.zeros((n, 2))
+    reals: NDArray[np.float64] = np.ones((n, 2))
     reals[:, 0] = 0.0 if batch.priors is None else batch.priors
-    reals[:, 1] = 1.0 if batch.weights is None else np.minimum(batch.weights, _LARGEST_WEIGHT)
+    if is_learning and batch.values is not None:
+        facts[:, learning.B_VALUE] = batch.values
+        _tell(batch, keys, facts, reals)
     return batch.features.values, batch.features.offsets, facts, reals
+
+
+def _tell(batch: Batch, keys: Keys, facts: NDArray[np.int64], reals: NDArray[np.float64]) -> None:
+    """Enter what goes with labels, which the kernel looks at where there is one."""
+    if batch.users is not None:
+        is_named = np.array([key != NOBODY for key in batch.users], np.bool_)
+        facts[is_named & (keys.users < 0), learning.B_VALUE] = NO_LABEL
+    facts[:, learning.B_PAYER] = keys.users
+    if batch.kinds is not None:
+        facts[:, learning.B_KIND] = batch.kinds
+    if batch.times is not None:
+        facts[:, learning.B_DAY] = batch.times // SECONDS_PER_DAY
+    if batch.weights is not None:
+        reals[:, 1] = np.minimum(batch.weights, _LARGEST_WEIGHT)
