@@ -148,7 +148,11 @@ def named(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
 def person_options(command: F) -> F:
     """Take ``--user`` and ``--group``."""
     for name, text in (
-        ("--group", "Their group, such as a firm."),
+        (
+            "--group",
+            "Their group, such as a firm.  [default: the domain of their address, if the setting "
+            "identity.groups says so]",
+        ),
         ("--user", "Whose mail it is, such as an address."),
     ):
         command = click.option(name, metavar="NAME", callback=named, help=text)(command)

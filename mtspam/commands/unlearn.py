@@ -53,8 +53,7 @@ def command(
         # All are read before the first is taken back: what cannot be read leaves all as it was.
         found = [target for one in what for target in _targets(one, spam_filter, user)]
         n_removed = sum(
-            spam_filter.unlearn(message_id, user=whose, everyone=everyone)
-            for message_id, whose in found
+            spam_filter.unlearn(ids, user=whose, everyone=everyone) for ids, whose in found
         )
         if n_removed:
             spam_filter.fold(on_progress=advance)
@@ -68,12 +67,12 @@ def command(
 
 def _targets(
     what: str, spam_filter: "SpamFilter", user: str | None
-) -> Iterator[tuple[str, str | None]]:
-    """Yield the ids of the messages that are meant, and whose label of each."""
+) -> Iterator[tuple[tuple[str, ...], str | None]]:
+    """Yield the ids that each message which is meant may have, and whose label of it."""
     from mtspam.mail.sources import read_messages
 
     if _ID.fullmatch(what) and not Path(what).exists():
-        yield what, user
+        yield (what,), user
         return
     for message in read_messages([what]):
-        yield spam_filter.judge(message.raw).id, message.user or user
+        yield spam_filter.ids(message.raw), message.user or user

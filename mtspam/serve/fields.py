@@ -4,7 +4,9 @@ Bytes in, bytes out; nothing heavy is imported here, since `mtspam filter` must 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+
+from mtspam.mail.rawfields import ID_FIELD, field_values, head_end, message_id_in
 
 __all__ = [
     "ID_FIELD",
@@ -16,12 +18,9 @@ __all__ = [
     "without_forged",
 ]
 
-ID_FIELD = "X-Mtspam-Id"
-
 _LEADING = b"X-Mtspam-Leading:"
 """Takes in what would continue our last field: a first line that begins with a blank."""
 
-_MAX_HEAD_BYTES = 1 << 20  # further down there is no header that anybody reads
 _FORGED_NAME = rb"(?:x-(?:mtspam|spam)-[^:\s]*|x-spam)"
 _FORGED = re.compile(rb"(?i)\A" + _FORGED_NAME + rb"\Z")
 _FORGED_FIELD = re.compile(
@@ -29,11 +28,8 @@ _FORGED_FIELD = re.compile(
 )
 # Some readers take a lone carriage return for the end of a line.
 _FORGED_BEHIND_CR = re.compile(rb"(?i)\r(?!\n)" + _FORGED_NAME + rb"[ \t]*:[^\r\n]*")
-_HEAD_END = re.compile(rb"\n\r?\n")
-_FOLD = re.compile(rb"\r?\n[ \t]+")
 _MAILBOX_LINE = re.compile(rb"From [^\r\n]*\r?\n")
 _OUTSIDE_ASCII = re.compile(r"[^\x20-\x7e]")
-_ID = re.compile(rb"[0-9a-f]{32}")
 
 
 def is_forged(name: str) -> bool:
@@ -50,17 +46,9 @@ def is_forged(name: str) -> bool:
     return _FORGED.match(name.strip(" \t").encode("utf-8", "replace")) is not None
 
 
-def _head_end(raw: bytes) -> int:
-    """Return where the header ends, its last line end included."""
-    if raw.startswith((b"\n", b"\r\n")):
-        return 0
-    found = _HEAD_END.search(raw, 0, _MAX_HEAD_BYTES)
-    return found.start() + 1 if found else min(len(raw), _MAX_HEAD_BYTES)
-
-
 def without_forged(raw: bytes) -> bytes:
     """Return a message without the fields of which `is_forged` tells; all else as it is."""
-    end = _head_end(raw)
+    end = head_end(raw)
     head = raw[:end]
     kept = _FORGED_BEHIND_CR.sub(b"", _FORGED_FIELD.sub(b"", head))
     return raw if len(kept) == end else kept + raw[end:]
@@ -105,37 +93,3 @@ def ascii_value(text: str) -> str:
     'a??Bcc: caf?'
     """
     return _OUTSIDE_ASCII.sub("?", text)
-
-
-def field_values(raw: bytes, names: Sequence[str]) -> list[tuple[str, str]]:
-    r"""Return the fields of some names in their order: name in small letters, value in one line.
-
-    Parameters
-    ----------
-    raw
-        The message.
-    names
-        In small letters, without anything that a regular expression would read.
-
-    Examples
-    --------
-    >>> field_values(b"To: b\nFrom: ana\n <a@example.org>\n\nTo: c", ["from", "to"])
-    [('to', 'b'), ('from', 'ana <a@example.org>')]
-    """
-    wanted = "|".join(names).encode()
-    # The module keeps compiled expressions; there are only as many as callers.
-    pattern = rb"(?im)^(" + wanted + rb")[ \t]*:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)"
-    return [
-        (
-            found[1].decode("ascii").lower(),
-            _FOLD.sub(b" ", found[2]).strip().decode("utf-8", "surrogateescape"),
-        )
-        for found in re.finditer(pattern, raw[: _head_end(raw)])
-    ]
-
-
-def message_id_in(raw: bytes) -> str | None:
-    """Return the id that we gave to a message, as its first `ID_FIELD` says; None without one."""
-    for _, value in field_values(raw, [ID_FIELD.lower()]):
-        return value if _ID.fullmatch(value.encode("utf-8", "replace")) else None
-    return None

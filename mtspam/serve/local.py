@@ -18,6 +18,7 @@ from mtspam.serve.service import MailService
 from mtspam.spam.correcting import Cleared
 from mtspam.spam.hashing import load_starter
 from mtspam.spam.opening import load_for_reading, load_for_writing
+from mtspam.spam.recalling import labelled_example
 from mtspam.spam.state import StateDirectory
 from mtspam.spam.upkeep import KeptModel, fold_model, save_model
 from mtspam.types import Example
@@ -223,11 +224,7 @@ class WithJournal:
         recalled = self._recent.recall(digest)
         if recalled is not None:
             return recalled
-        try:
-            found = self._journal.find(digest.hex(), limit=1)
-        except JournalError:
-            return None  # it is only a memory; what cannot be read is forgotten
-        return Recalled(found[0].example, found[0].prior) if found else None
+        return labelled_example(self._journal, digest)
 
 
 @contextmanager

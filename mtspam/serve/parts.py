@@ -6,6 +6,7 @@ from typing import Protocol
 from mtspam.journal import LabelEvent
 from mtspam.model import Learner, Starter
 from mtspam.serve.contract import LearnOutcome
+from mtspam.spam.recalling import Recalled
 from mtspam.types import Example, UserKey
 
 __all__ = ["LabelSink", "ModelView", "Recalled", "RecentExamples", "Removal"]
@@ -67,14 +68,6 @@ class LabelSink(Protocol):
     async def remove(self, removal: Removal) -> LearnOutcome:
         """Take a label back; `LearnOutcome.UNKNOWN` where there was none. Raises as `label`."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Recalled:
-    """An example judged lately and the starter's margin on it."""
-
-    example: Example
-    prior: float
 
 
 class RecentExamples(Protocol):

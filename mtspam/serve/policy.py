@@ -9,9 +9,9 @@ from mtspam.config import ActionsSettings
 from mtspam.config.fields import KnownSetting, known_settings
 from mtspam.config.reading import Locate, read_toml
 from mtspam.errors import ConfigError
+from mtspam.journal.identity import Identity, Person
 from mtspam.serve.authentication import Sender
 from mtspam.serve.contract import Action
-from mtspam.serve.identity import Identity, Person
 from mtspam.serve.lists import Listing, SenderLists
 
 __all__ = ["TOGETHER", "Limits", "Policy", "severity"]

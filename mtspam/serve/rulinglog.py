@@ -69,4 +69,4 @@ class LoggedService(MailService):
     def _shown(self, recipient: str) -> str:
         if not recipient:
             return "-"
-        return self._keys(self._identity.person(recipient))[0].hex()[:_USER_DIGITS] or "-"
+        return self._people.keys(recipient)[0].hex()[:_USER_DIGITS] or "-"

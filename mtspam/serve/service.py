@@ -3,30 +3,28 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mtspam.config import Settings
 from mtspam.journal import LabelEvent
-from mtspam.mail.views import View
+from mtspam.journal.identity import Identity, People, Person
 from mtspam.model import Batch, Learner
 from mtspam.serve.authentication import Sender, sender_of
 from mtspam.serve.contract import Action, Envelope, LearnOutcome, Learnt, Ruling
 from mtspam.serve.counters import Counters
-from mtspam.serve.fields import message_id_in
-from mtspam.serve.identity import Identity, Person
 from mtspam.serve.parts import LabelSink, ModelView, Recalled, RecentExamples, Removal
 from mtspam.serve.points import Case, ruling_of
 from mtspam.serve.policy import Policy, severity
 from mtspam.spam.explaining import explain_message
 from mtspam.spam.hashing import MailHasher
-from mtspam.spam.keys import canonical_user_key, group_key, message_digest
+from mtspam.spam.keys import message_digest
 from mtspam.spam.labelling import ANSWERS
+from mtspam.spam.recalling import digests_of, settled
 from mtspam.spam.records import Explanation, Judgement
 from mtspam.spam.verdicts import judgement_of
-from mtspam.types import NOBODY, Example, Features, GroupKey, Label, UserKey
+from mtspam.types import NOBODY, Features, GroupKey, Label, UserKey
 
 if TYPE_CHECKING:
     from mtspam.serve.rerank.ranker import Ranker
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["MailService"]
 
 _Keys = tuple[UserKey, GroupKey]
-_LEAST_ALIKE = 0.5
-_N_PERSONS = 4096  # whose keys are kept at hand, instead of hashing their names again
 
 
 class MailService:
@@ -87,8 +83,7 @@ class MailService:
         """
         identity = Identity(settings.identity)
         policy = Policy(settings.actions, identity)
-        self._identity, self._policy = identity, policy
-        self._keys = lru_cache(_N_PERSONS)(self._keys_of)
+        self._people, self._policy = People(identity, self._model.secret), policy
         self._settings = replace(
             self._settings, identity=settings.identity, actions=settings.actions
         )
@@ -100,7 +95,7 @@ class MailService:
         """Rule on a message for each recipient, in their order; for nobody where there is none."""
         began = time.perf_counter()
         recipients = envelope.recipients or ("",)
-        persons = [self._identity.person(one) for one in recipients]
+        persons = [self._people.person(one) for one in recipients]
         judgements = self._judge(raw, persons)
         sender = self._sender(raw, envelope)
         cases = [
@@ -119,7 +114,7 @@ class MailService:
         """
         began = time.perf_counter()
         recipients = envelope.recipients or ("",)
-        persons = [self._identity.person(one) for one in recipients]
+        persons = [self._people.person(one) for one in recipients]
         sender = self._sender(raw, envelope)
         if len(set(persons)) == 1:
             judgement = self._judge(raw, persons[:1])[0]
@@ -204,13 +199,9 @@ class MailService:
         self._recent.remember(digest, example, float(priors[0]))
         return [judged[key] for key in keys]
 
-    def _keys_of(self, person: Person) -> _Keys:
-        secret = self._model.secret
-        return canonical_user_key(person.user, secret), group_key(person.group, secret)
-
     def _known(self, learner: Learner, person: Person) -> _Keys:
         """Return a person's keys; nobody's for who has no labels yet, which judges the same."""
-        user, group = self._keys(person)
+        user, group = self._people.keys_of(person)
         return (
             user if user in learner.users else UserKey(NOBODY),
             group if group in learner.groups else GroupKey(NOBODY),
@@ -218,43 +209,24 @@ class MailService:
 
     def explain(self, raw: bytes, recipient: str | None, *, limit: int = 15) -> Explanation:
         """Say why, feature by feature."""
-        person = self._identity.person(recipient)
+        person = self._people.person(recipient)
         judgement = self._judge(raw, [person])[0]
         return explain_message(
             judgement,
             (self._model.learner, self._model.starter),
             self._hasher.extractor,
-            self._keys(person),
+            self._people.keys_of(person),
             limit=limit,
         )
 
     # Learning.
 
     async def learn(self, raw: bytes, label: Label, *, user: str | None, source: str) -> Learnt:
-        """Take a label; when this returns it is on the disk, and shows within a second.
-
-        A message with our id that was judged lately is learnt as it was judged then, whatever
-        fields were added since. If it was forgotten it is learnt as it is, under that id, so that
-        a mind changed later finds the label.
-        """
+        """Take a label; when this returns it is on the disk, and shows within a second."""
         features, priors = self._hasher.hash([raw])
         said = Recalled(self._hasher.examples(features)[0], float(priors[0]))
-        message_id = message_id_in(raw)
-        if message_id is None:
-            return await self._label(
-                message_digest(raw, self._model.secret), said, (label, user, source)
-            )
-        digest = bytes.fromhex(message_id)
-        recalled = self._recent.recall(digest)
-        if recalled is None:
-            return await self._label(digest, said, (label, user, source))
-        if not _are_alike(said.example, recalled.example):
-            # Somebody put the id of another message into this one.
-            digest = message_digest(raw, self._model.secret)
-            return await self._label(digest, said, (label, user, source))
-        # A starter that was not asked when the message was judged said nothing: 0.
-        as_judged = Recalled(recalled.example, recalled.prior or said.prior)
-        return await self._label(digest, as_judged, (label, user, source))
+        digest, learnt = settled(raw, said, self._recent.recall, self._model.secret)
+        return await self._label(digest, learnt, (label, user, source))
 
     async def learn_id(
         self, message_id: str, label: Label, *, user: str | None, source: str
@@ -268,13 +240,12 @@ class MailService:
 
     async def unlearn(self, message: bytes | str, *, user: str | None, source: str) -> Learnt:
         """Take back what a user said about a message, given itself or by its id."""
-        key, _ = self._keys(self._identity.person(user))
-        if isinstance(message, str):
-            digests = [_digest_of(message)]
-        else:
-            # The id last: if it is another message's, the label is under the digest.
-            digests = [message_digest(message, self._model.secret)]
-            digests.append(_digest_of(message_id_in(message) or ""))
+        key, _ = self._people.keys(user)
+        digests: Sequence[bytes | None] = (
+            (_digest_of(message),)
+            if isinstance(message, str)
+            else digests_of(message, self._model.secret)
+        )
         outcome, found = LearnOutcome.UNKNOWN, message if isinstance(message, str) else ""
         for digest in digests:
             if digest is not None:
@@ -288,7 +259,7 @@ class MailService:
         self, digest: bytes, said: Recalled, what: tuple[Label, str | None, str]
     ) -> Learnt:
         label, name, source = what
-        user, group = self._keys(self._identity.person(name))
+        user, group = self._people.keys(name)
         now = int(time.time())
         outcome = await self._sink.label(
             tuple(
@@ -323,14 +294,3 @@ def _digest_of(message_id: str) -> bytes | None:
         return bytes.fromhex(message_id)
     except ValueError:
         return None
-
-
-def _are_alike(one: Example, other: Example) -> bool:
-    """Tell whether two examples can be of one message, to which fields were added since."""
-    n_common = n_all = 0
-    for view in (View.BODY, View.TEXT):
-        mine, theirs = one.views[view], other.views[view]
-        common = len(np.intersect1d(mine, theirs, assume_unique=True))
-        n_common += common
-        n_all += len(mine) + len(theirs) - common
-    return n_common >= n_all * _LEAST_ALIKE

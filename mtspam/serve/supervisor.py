@@ -11,11 +11,11 @@ from pathlib import Path
 
 from mtspam.config import Settings
 from mtspam.errors import MtspamError
+from mtspam.journal.identity import Identity
 from mtspam.serve.children import Child, Heartbeats, Lifeline, fork_child
 from mtspam.serve.contract import UnavailableError
 from mtspam.serve.counters import Counters
 from mtspam.serve.faces import places_of
-from mtspam.serve.identity import Identity
 from mtspam.serve.listeners import Listeners, inherited_sockets
 from mtspam.serve.live import LiveArea
 from mtspam.serve.lmtp.nexthop import next_hop_of

@@ -17,15 +17,16 @@ _ALL = (1 << 63) - 1  # SQL's largest number: a newsletter may have more labels 
 _SOURCE = "api"
 
 
-def take_back(journal: "Journal", message_id: str, user: UserKey | None) -> int:
+def take_back(journal: "Journal", ids: Iterable[str], user: UserKey | None) -> int:
     """Take back what was said about a message, and return how many labels that were.
 
     Parameters
     ----------
     journal
         Where the labels are.
-    message_id
-        The message's digest or the first digits of it, in hexadecimal.
+    ids
+        The message's digest or the first digits of it, in hexadecimal; of several that it may
+        have, the first under which there are labels counts.
     user
         Whose labels; None: everybody's.
 
@@ -36,6 +37,10 @@ def take_back(journal: "Journal", message_id: str, user: UserKey | None) -> int:
     JournalError
         Where the journal cannot be written to.
     """
+    return next(filter(None, (_take_back(journal, one, user) for one in ids)), 0)
+
+
+def _take_back(journal: "Journal", message_id: str, user: UserKey | None) -> int:
     if len(message_id) < _LEAST_DIGITS:
         raise DataError(
             f"id {message_id!r} is too short; give {_LEAST_DIGITS} digits of it or more"

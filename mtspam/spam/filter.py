@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -12,13 +11,15 @@ from mtspam.config import Settings
 from mtspam.errors import DataError, JournalError
 from mtspam.fold import catch_up
 from mtspam.journal import LabelEvent
+from mtspam.journal.identity import Identity, People
 from mtspam.model import Batch, Scores
 from mtspam.spam.correcting import Cleared, take_back
 from mtspam.spam.explaining import explain_message
 from mtspam.spam.hashing import MailHasher, load_starter
-from mtspam.spam.keys import group_key, message_digest, user_key
-from mtspam.spam.labelling import label_events
+from mtspam.spam.keys import message_digest
+from mtspam.spam.labelling import label_batches
 from mtspam.spam.opening import load_for_reading, load_for_writing
+from mtspam.spam.recalling import StateMemory, digests_of
 from mtspam.spam.records import (
     Explanation,
     FoldCheck,
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from mtspam.journal import Journal
 
 __all__ = ["SpamFilter"]
-
-CHUNK = 256
 
 
 class SpamFilter:
@@ -75,6 +74,7 @@ class SpamFilter:
         self._kept = kept
         self._is_overtaken = False  # the journal no longer holds what the model has learnt
         self._secret = secret
+        self._people = People(Identity(settings.identity), secret)
         self._starter = load_starter()
         self._hasher = MailHasher(settings, secret, self._starter)
         self._exits = ExitStack()
@@ -103,6 +103,8 @@ class SpamFilter:
 
         Raises
         ------
+        ConfigError
+            Where the alias file does not hold.
         JournalError
             Where the state cannot be read or written, or another process is writing to it.
         SnapshotError
@@ -168,13 +170,9 @@ class SpamFilter:
         self, raw: bytes, *, user: str | None = None, group: str | None = None, limit: int = 15
     ) -> Explanation:
         """Judge one message and say why: the features that count most, level by level."""
-        return explain_message(
-            self.judge(raw, user=user, group=group),
-            (self._current().learner, self._starter),
-            self._hasher.extractor,
-            (user_key(user, self._secret), group_key(group, self._secret)),
-            limit=limit,
-        )
+        judgement, keys = self.judge(raw, user=user, group=group), self._people.keys(user, group)
+        models = self._kept.learner, self._starter
+        return explain_message(judgement, models, self._hasher.extractor, keys, limit=limit)
 
     def _score(
         self,
@@ -182,13 +180,12 @@ class SpamFilter:
         users: Sequence[str | None] | None,
         groups: Sequence[str | None] | None,
     ) -> Scores:
-        learner, secret = self._current().learner, self._secret
+        learner = self._current().learner
         # A starter that is not heard any more need not be asked: a tenth of the time.
         features, priors = self._hasher.hash(raws, with_starter=learner.starter_share > 0.0)
-        user_keys = None if users is None else [user_key(name, secret) for name in users]
-        group_keys = None if groups is None else [group_key(name, secret) for name in groups]
+        who, whose = self._people.columns(users, groups)
         return learner.predict_many(
-            Batch(features=features, users=user_keys, groups=group_keys, priors=priors)
+            Batch(features=features, users=who, groups=whose, priors=priors)
         )
 
     # Learning.
@@ -232,9 +229,8 @@ class SpamFilter:
         journal = self._writable()
         ids: list[str] = []
         cleared = Cleared()
-        source = iter(messages)
-        chunks = iter(lambda: list(islice(source, CHUNK)), [])
-        labelled = (label_events(chunk, self._hasher, self._secret) for chunk in chunks)
+        settle = StateMemory(self._directory.path, journal, self._secret).settle
+        labelled = label_batches(messages, self._hasher, self._people, settle)
 
         def batches() -> Iterator[list[LabelEvent]]:
             for events, chunk_ids in ahead(labelled):
@@ -251,7 +247,11 @@ class SpamFilter:
         return LearnSummary(len(ids), done.n_new, done.n_same, done.n_changed, tuple(ids))
 
     def unlearn(
-        self, message: bytes | str, *, user: str | None = None, everyone: bool = False
+        self,
+        message: bytes | str | tuple[str, ...],
+        *,
+        user: str | None = None,
+        everyone: bool = False,
     ) -> int:
         """Take back what was said about a message, as if it had never been said.
 
@@ -261,7 +261,7 @@ class SpamFilter:
         Parameters
         ----------
         message
-            The message, or its id (or the first digits of it, at least eight).
+            The message, or its id (or the first digits of it, at least eight), or all its `ids`.
         user
             Whose label to take back; None: the administrator's.
         everyone
@@ -279,11 +279,9 @@ class SpamFilter:
         JournalError
             Where the journal cannot be written to.
         """
-        journal = self._open_journal()
-        if isinstance(message, bytes):
-            message = message_digest(message, self._secret).hex()
-        whose = None if everyone else user_key(user, self._secret)
-        n_labels = take_back(journal, message, whose)
+        whose = None if everyone else self._people.keys(user)[0]
+        ids = self.ids(message) if isinstance(message, bytes) else message
+        n_labels = take_back(self._open_journal(), (ids,) if isinstance(ids, str) else ids, whose)
         self._is_overtaken |= n_labels > 0
         return n_labels
 
@@ -303,7 +301,7 @@ class SpamFilter:
             Where the name is empty.
         """
         journal = self._writable()
-        key = user_key(user, self._secret)
+        key, _ = self._people.keys(user)
         if key == NOBODY:
             raise DataError("a user's name must not be empty")
         n_events = journal.forget(key)
@@ -350,10 +348,7 @@ class SpamFilter:
         JournalError
             Where the journal is missing or damaged.
         """
-        from mtspam.journal import Journal  # noqa: PLC0415 - a database library, which who reads a snapshot does without
-
-        with Journal.open(self._directory.journal, read_only=True) as journal:
-            return check_model(self._directory, self._settings, journal, on_progress)
+        return check_model(self._directory, self._settings, on_progress)
 
     def users(self) -> list[UserInfo]:
         """List who has labels, most labels first.
@@ -367,7 +362,11 @@ class SpamFilter:
 
     def user_key(self, name: str) -> str:
         """Return the key under which a user is listed, in hexadecimal."""
-        return user_key(name, self._secret).hex()
+        return self._people.keys(name)[0].hex()
+
+    def ids(self, raw: bytes) -> tuple[str, ...]:
+        """Return the ids under which a label on a message may stand, the likeliest first."""
+        return tuple(digest.hex() for digest in digests_of(raw, self._secret))
 
     def status(self) -> Status:
         """Sum up the state.

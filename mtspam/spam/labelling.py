@@ -1,15 +1,21 @@
 """What people say about messages, as events of the journal."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 from mtspam.journal import LabelEvent
+from mtspam.journal.identity import People
 from mtspam.spam.hashing import MailHasher
-from mtspam.spam.keys import group_key, message_digest, user_key
+from mtspam.spam.recalling import Recalled
 from mtspam.spam.records import LabelledMessage
 from mtspam.types import Label, LabelKind
 
-__all__ = ["ANSWERS", "label_events"]
+__all__ = ["ANSWERS", "CHUNK", "label_batches", "label_events"]
+
+CHUNK = 256
+
+_Settle = Callable[[bytes, Recalled], tuple[bytes, Recalled]]
 
 ANSWERS: dict[Label, tuple[tuple[LabelKind, int], ...]] = {
     Label.HAM: ((LabelKind.SPAM, 0),),
@@ -21,9 +27,23 @@ ANSWERS: dict[Label, tuple[tuple[LabelKind, int], ...]] = {
 
 
 def label_events(
-    messages: Sequence[LabelledMessage], hasher: MailHasher, secret: bytes
+    messages: Sequence[LabelledMessage],
+    hasher: MailHasher,
+    people: People,
+    settle: _Settle,
 ) -> tuple[list[LabelEvent], list[str]]:
     """Turn labelled messages into events; a label may answer several questions.
+
+    Parameters
+    ----------
+    messages
+        The messages and what is said about them.
+    hasher
+        Reads them.
+    people
+        Knows who says so.
+    settle
+        Tells which message it is and what is to be learnt of it, given that as it is now.
 
     Returns
     -------
@@ -37,22 +57,38 @@ def label_events(
     for message, example, prior in zip(
         messages, hasher.examples(features), priors.tolist(), strict=True
     ):
-        digest = message_digest(message.raw, secret)
+        digest, learnt = settle(message.raw, Recalled(example, prior))
+        user, group = people.keys(message.user, message.group)
         ids.append(digest.hex())
         events += [
             LabelEvent(
                 # A label of the future would keep its user's voice from coming back till then.
                 time=now if message.time is None else min(message.time, now),
-                user=user_key(message.user, secret),
-                group=group_key(message.group, secret),
+                user=user,
+                group=group,
                 kind=kind,
                 value=value,
                 weight=1.0,
                 digest=digest,
                 source=message.source,
-                example=example,
-                prior=prior,
+                example=learnt.example,
+                prior=learnt.prior,
             )
             for kind, value in ANSWERS[message.label]
         ]
     return events, ids
+
+
+def label_batches(
+    messages: Iterable[LabelledMessage], hasher: MailHasher, people: People, settle: _Settle
+) -> Iterator[tuple[list[LabelEvent], list[str]]]:
+    """Turn any number of labelled messages into events, `CHUNK` messages at a time.
+
+    Yields
+    ------
+    tuple
+        As `label_events` returns.
+    """
+    source = iter(messages)
+    while chunk := list(islice(source, CHUNK)):
+        yield label_events(chunk, hasher, people, settle)

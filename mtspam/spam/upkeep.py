@@ -174,7 +174,6 @@ def write_model(path: Path, settings: Settings, journal_id: str, kept: KeptModel
 def check_model(
     directory: StateDirectory,
     settings: Settings,
-    journal: "Journal",
     on_progress: Callable[[int], None] | None = None,
 ) -> FoldCheck:
     """Fold the journal again and compare every bit with the snapshot.
@@ -184,8 +183,20 @@ def check_model(
     SnapshotError
         Where the snapshot is missing, torn or damaged.
     JournalError
-        Where the journal is damaged.
+        Where the journal is missing or damaged.
     """
+    from mtspam.journal import Journal  # noqa: PLC0415 - a database library, which who reads a snapshot does without
+
+    with Journal.open(directory.journal, read_only=True) as journal:
+        return _compared(directory, settings, journal, on_progress)
+
+
+def _compared(
+    directory: StateDirectory,
+    settings: Settings,
+    journal: "Journal",
+    on_progress: Callable[[int], None] | None,
+) -> FoldCheck:
     n_events = journal.check()
     found = read_snapshot(directory.snapshot, verify=True)
     differences: list[str] = []

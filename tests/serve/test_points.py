@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mtspam.config import ActionsSettings, IdentitySettings, Settings
 from mtspam.serve.contract import Action
-from mtspam.serve.identity import Identity
+from mtspam.journal.identity import Identity
 from mtspam.serve.lists import Listing
 from mtspam.serve.points import Case, ruling_of
 from mtspam.serve.policy import Policy

@@ -7,7 +7,7 @@ from mtspam.config import ActionsSettings, IdentitySettings
 from mtspam.errors import ConfigError
 from mtspam.serve.authentication import Sender
 from mtspam.serve.contract import Action
-from mtspam.serve.identity import NOBODY_IN_PARTICULAR, Identity, Person
+from mtspam.journal.identity import NOBODY_IN_PARTICULAR, Identity, Person
 from mtspam.serve.lists import Listing
 from mtspam.serve.policy import Policy, severity
 

@@ -3,10 +3,12 @@ import time
 import pytest
 
 from mtspam.errors import DataError
+from mtspam.journal.identity import Identity, People
 from mtspam.spam import LabelledMessage
 from mtspam.spam.hashing import MailHasher, load_starter
 from mtspam.spam.keys import group_key, message_digest, user_key
 from mtspam.spam.labelling import label_events
+from mtspam.spam.recalling import settled
 from mtspam.types import Label, LabelKind
 from tests.spam.conftest import LUNCH, MONDAY, PILLS, SECRET, mail, said
 
@@ -14,7 +16,12 @@ from tests.spam.conftest import LUNCH, MONDAY, PILLS, SECRET, mail, said
 @pytest.fixture
 def events_of(small):
     hasher = MailHasher(small, SECRET, load_starter())
-    return lambda messages: label_events(messages, hasher, SECRET)
+    people = People(Identity(small.identity), SECRET)
+
+    def settle(raw, said):
+        return settled(raw, said, lambda _: None, SECRET)
+
+    return lambda messages: label_events(messages, hasher, people, settle)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
-"""Which addresses are one user, and which group a user belongs to."""
+"""Which addresses are one user, which group a user belongs to, and under which keys they stand."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from mtspam.config import IdentitySettings
 from mtspam.errors import ConfigError
-from mtspam.spam.keys import canonical_address
+from mtspam.journal.keys import canonical_address, canonical_user_key, group_key
+from mtspam.types import GroupKey, UserKey
 
-__all__ = ["NOBODY_IN_PARTICULAR", "Identity", "Person"]
+__all__ = ["NOBODY_IN_PARTICULAR", "Identity", "People", "Person"]
 
+_N_PEOPLE = 4096  # whose keys are kept at hand, instead of hashing their names again
 _MAX_CHAIN = 16
 _MAX_ADDRESS_CHARACTERS = 320  # 64 and 255 with the sign between them
 
@@ -118,3 +122,57 @@ def _end_of(name: str, direct: dict[str, str], place: str) -> str:
     raise ConfigError(
         f"{place}: aliases go round in a circle, or more than {_MAX_CHAIN} follow each other"
     )
+
+
+class People:
+    """Keys of people by their addresses: the same over every protocol and by command line.
+
+    Parameters
+    ----------
+    identity
+        The rules.
+    secret
+        The installation's.
+
+    Examples
+    --------
+    >>> people = People(Identity(IdentitySettings(default_domain="example.org")), bytes(32))
+    >>> people.keys("ana") == people.keys("Ana+lists@Example.ORG")
+    True
+    """
+
+    def __init__(self, identity: Identity, secret: bytes) -> None:
+        self._identity = identity
+        self._secret = secret
+        self.keys_of = lru_cache(_N_PEOPLE)(self._keys_of)
+
+    def person(self, address: str | None, group: str | None = None) -> Person:
+        """Return whom an address stands for, in a group if one is named, else in their own."""
+        person = self._identity.person(address)
+        if group is None:
+            return person
+        return Person(person.user, self._identity.group(group))
+
+    def keys(self, address: str | None, group: str | None = None) -> tuple[UserKey, GroupKey]:
+        """Return the keys of whom an address stands for; see `person`."""
+        return self.keys_of(self.person(address, group))
+
+    def columns(
+        self, addresses: Sequence[str | None] | None, groups: Sequence[str | None] | None
+    ) -> tuple[list[UserKey] | None, list[GroupKey] | None]:
+        """Return the keys of many, column by column; None where nobody is named."""
+        if addresses is None and groups is None:
+            return None, None
+        n = len(addresses if addresses is not None else groups or ())
+        nobody = [None] * n
+        keys = [
+            self.keys(address, group)
+            for address, group in zip(addresses or nobody, groups or nobody, strict=True)
+        ]
+        return [user for user, _ in keys], [group for _, group in keys]
+
+    def _keys_of(self, person: Person) -> tuple[UserKey, GroupKey]:
+        return (
+            canonical_user_key(person.user, self._secret),
+            group_key(person.group, self._secret),
+        )

@@ -2,7 +2,7 @@ import pytest
 
 from mtspam.config import IdentitySettings
 from mtspam.errors import ConfigError
-from mtspam.serve.identity import NOBODY_IN_PARTICULAR, Identity, Person
+from mtspam.journal.identity import NOBODY_IN_PARTICULAR, Identity, Person
 from mtspam.spam.keys import canonical_address, canonical_user_key, user_key
 
 ANA = Person("ana@example.org", "example.org")
