@@ -3,7 +3,7 @@
 import re
 
 from mtspam.serve.contract import Envelope
-from mtspam.serve.http.messages import Fields, RefusedError, all_of, first_of
+from mtspam.serve.http.messages import Fields, RefusedError, all_of
 
 __all__ = ["envelope_of", "refuse_local_objects", "split_addresses"]
 
@@ -26,14 +26,12 @@ def split_addresses(value: bytes) -> list[str]:
     return [address for part in parts if (address := part.strip(" \t<>"))]
 
 
-def _text(fields: Fields, name: bytes) -> str | None:
-    value = first_of(fields, name)
+def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("utf-8", "replace").strip()
 
 
-def _sender(fields: Fields) -> str | None:
-    value = _text(fields, b"from")
-    return None if value is None else value.strip("<> ")
+def _sender(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace").strip().strip("<> ")
 
 
 def envelope_of(fields: Fields, protocol: str) -> Envelope:
@@ -42,17 +40,21 @@ def envelope_of(fields: Fields, protocol: str) -> Envelope:
     `Deliver-To` names the one recipient whose verdict is asked for; without it all of `Rcpt`
     count. `User` is who submitted the message after logging in, never a recipient.
     """
+    first: dict[bytes, bytes] = {}
+    for name, value in fields:
+        first.setdefault(name, value)
+    only = first.get(b"deliver-to")
     recipients: list[str] = []
-    for value in all_of(fields, b"deliver-to")[:1] or all_of(fields, b"rcpt"):
+    for value in all_of(fields, b"rcpt") if only is None else [only]:
         recipients += split_addresses(value)
     return Envelope(
         recipients=tuple(recipients),
-        sender=_sender(fields),
-        submitter=_text(fields, b"user") or None,
-        client_address=_text(fields, b"ip"),
-        client_name=_text(fields, b"hostname"),
-        helo=_text(fields, b"helo"),
-        queue_id=_text(fields, b"queue-id"),
+        sender=_sender(first.get(b"from")),
+        submitter=_text(first.get(b"user")) or None,
+        client_address=_text(first.get(b"ip")),
+        client_name=_text(first.get(b"hostname")),
+        helo=_text(first.get(b"helo")),
+        queue_id=_text(first.get(b"queue-id")),
         protocol=protocol,
     )
 

@@ -9,7 +9,8 @@ __all__ = ["Head"]
 _MAX_HEAD_BYTES = 65_536
 _MAX_ID_CHARACTERS = 256
 _ID_FIELD = b"\nmessage-id:"
-_OURS = (b"\nx-spam", b"\nx-mtspam-")
+_HEAD_END = re.compile(rb"\n\r?\n")
+_OURS = re.compile(rb"\nx-(?:spam|mtspam-)")
 _NAME = re.compile(rb"\n(x-(?:spam|mtspam-)[!-9;-~]*)[ \t]*:", re.IGNORECASE)
 
 
@@ -30,12 +31,10 @@ class Head:
 
     def __init__(self, raw: bytes) -> None:
         first = raw[:_MAX_HEAD_BYTES]
-        end = first.find(b"\n\r\n")
-        bare = first.find(b"\n\n", 0, end + 1 if end >= 0 else len(first))
-        end = bare if bare >= 0 else end
+        end = _HEAD_END.search(first)
         # With a line end before each field; searching in small letters is many times as quick as
         # an expression that ignores case.
-        self._text = b"\n" + (first if end < 0 else first[: end + 1])
+        self._text = b"\n" + (first if end is None else first[: end.start() + 1])
         self._small = self._text.lower()
 
     def message_id(self) -> str | None:
@@ -53,7 +52,7 @@ class Head:
 
     def forged_names(self) -> list[str]:
         """Return the names of fields that only a filter like us may write, each once."""
-        if not any(start in self._small for start in _OURS):
+        if _OURS.search(self._small) is None:
             return []
         names = (name.decode("latin-1") for name in _NAME.findall(self._text))
         return [name for name in dict.fromkeys(names) if is_forged(name)]
