@@ -204,9 +204,10 @@ def _status(common: Common, as_json: bool, socket: str | None) -> None:
     if as_json:
         click.echo(json.dumps(reply))
         return
-    for name, value in reply.items():
-        text = json.dumps(value) if isinstance(value, dict | list) else str(value)
-        click.echo(f"{click.style(f'{_plain(name):<12}', bold=True)} {_plain(text)}")
+    from mtspam.commands.service_status import status_lines
+
+    for line in status_lines(reply):
+        click.echo(line)
 
 
 def _told(

@@ -73,8 +73,15 @@ def test_why_names_words_and_levels(run, service, files):
 
 
 def test_status_says_how_the_service_is(run, service):
-    assert told(run("ask", "status", "--json"))
-    assert run("ask", "status").stdout
+    reply = told(run("ask", "status", "--json"))
+    assert {"version", "uptime", "counts"} <= reply.keys()
+    lines = run("ask", "status").stdout.splitlines()
+    assert lines[0].split() == ["version", reply["version"]]
+    assert re.fullmatch(r"up +\d+ seconds?", lines[1])
+    assert lines[2:4] == [
+        "mail     nothing judged since the start",
+        "labels   none given since the start",
+    ]
 
 
 def test_without_a_service_one_line_says_how_to_start_it(run, files):
