@@ -150,6 +150,16 @@ class ModelSettings(Section):
         doc="How much larger the steps of group and personal level are in the identity view.",
         reason="who a message is from decides tastes sooner than its words",
     )
+    settled_margin: float = setting(
+        1.5,
+        low=0.0,
+        high=10.0,
+        unit="log-odds",
+        affects_fold=True,
+        doc="A user's label moves their view of the sender until that alone brings a message to "
+        "this score; 0: no further than any label does.",
+        reason="who takes a message out of Junk expects the sender's next one elsewhere",
+    )
     initial_accumulator: float = setting(
         1e-4,
         low=1e-8,
@@ -200,13 +210,13 @@ class ModelSettings(Section):
         reason="as the combiner's weights",
     )
     evidence_labels: float = setting(
-        4.0,
+        1.0,
         low=0.0,
         high=10_000.0,
         unit="labels",
         affects_fold=True,
         doc="After so many labels a user's own level counts half, in the long run whole.",
-        reason="1 to 16 measured alike; below it few labels mislead",
+        reason="0.5 to 16 measured alike; the first label about a sender must be heard",
     )
     starter_labels: float = setting(
         1_000.0,

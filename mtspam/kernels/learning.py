@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mtspam.kernels._jit import kernel
 
-__all__ = ["crossed_weights", "step_messages"]
+__all__ = ["step_messages"]
 
 MIX_1 = np.uint64(0x9E3779B97F4A7C15)
 MIX_2 = np.uint64(0xD6E8FEB86659FD93)
@@ -19,14 +19,8 @@ HALF = np.uint64(32)
 TOP = np.uint64(63)
 
 Batch = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
-Tables = tuple[
-    NDArray[np.float32],
-    NDArray[np.float32],
-    NDArray[np.float32],
-    NDArray[np.float32],
-    NDArray[np.float32],
-    NDArray[np.float32],
-]
+_Weights = NDArray[np.float32]
+Tables = tuple[_Weights, _Weights, _Weights, _Weights, _Weights, _Weights]
 Keepers = tuple[NDArray[np.uint64], NDArray[np.float64], NDArray[np.uint64], NDArray[np.float64]]
 Common = tuple[NDArray[np.float64], NDArray[np.float64]]
 Fixed = tuple[NDArray[np.float64], NDArray[np.int64]]
@@ -40,26 +34,9 @@ S_BIAS, S_BIAS_G, S_NOISE, S_HAM, S_SPAM, S_EVENTS, S_PHISHING, S_BULK = range(8
 # Columns of what is said about a message.
 O_BLEND, O_SHARED, O_GROUP, O_PERSONAL, O_PHISHING, O_BULK, O_STARTER, O_NOISE = range(8)
 # Settings, in the order in which model/rates.py lists them.
-(
-    R_SHARED,
-    R_GROUP,
-    R_PERSONAL,
-    R_IDENTITY,
-    R_JOINT,
-    R_LARGEST,
-    R_COMBINER,
-    R_BIAS,
-    R_EVIDENCE,
-    R_STARTER,
-    R_NOISE_RATE,
-    R_NOISE_MAX,
-    R_NOISE_POWER,
-    R_VOICE,
-    R_AUXILIARY,
-    R_WEAK,
-    R_YOUNG,
-    R_INITIAL,
-) = range(18)
+R_SHARED, R_GROUP, R_PERSONAL, R_IDENTITY, R_JOINT, R_LARGEST, R_COMBINER, R_BIAS = range(8)
+R_EVIDENCE, R_STARTER, R_NOISE_RATE, R_NOISE_MAX, R_NOISE_POWER, R_VOICE = range(8, 14)
+R_AUXILIARY, R_WEAK, R_YOUNG, R_INITIAL, R_SETTLED = range(14, 19)
 
 MAIN, PHISHING, BULK = 0, 1, 2
 LEAST_GRADIENT = 5e-3  # below it a step changes nothing that anybody sees, and costs time
@@ -93,17 +70,24 @@ def _sign(x: np.uint64) -> float:
 
 
 @kernel
-def crossed_weights(
-    features: NDArray[np.uint32],
+def _settle(
+    hashes: NDArray[np.uint32],
     key: np.uint64,
-    table: NDArray[np.float32],
-    out: NDArray[np.float64],
+    delta: float,
+    initial: float,
+    squares: NDArray[np.float32],
+    own: NDArray[np.float32],
 ) -> None:
-    """Write the weight of each feature crossed with `key`, for explanations."""
-    mask = np.uint64(table.shape[0] - 1)
-    for i in range(features.shape[0]):
-        x = _cross(features[i], key)
-        out[i] = _sign(x) * table[x & mask]
+    """Add `delta` to a view's personal margin, most of it where the shared level knows least."""
+    mask, p_mask = np.uint64(squares.shape[0] - 1), np.uint64(own.shape[0] - 1)
+    total = 0.0
+    for j in range(hashes.shape[0]):
+        total += 1.0 / np.sqrt(initial + squares[np.uint64(hashes[j]) & mask])
+    delta *= np.sqrt(hashes.shape[0]) / total
+    for j in range(hashes.shape[0]):
+        h = _cross(hashes[j], key)
+        root = np.sqrt(initial + squares[np.uint64(hashes[j]) & mask])
+        own[h & p_mask] += np.float32(_sign(h) * delta / root)
 
 
 @kernel
@@ -140,7 +124,7 @@ def step_messages(
         The combiner's weights (row 0) and accumulators (row 1) of the views, the starter and the
         two heads, shape ``(2, n_views + 3)``; what else all share, shape ``(8,)``.
     fixed
-        Settings, shape ``(18,)``; for each view, its row in the personal tables, -1: it has none.
+        Settings, shape ``(19,)``; for each view, its row in the personal tables, -1: it has none.
     out
         Output, shape ``(n, 8)``: log-odds of blend, of the shared level, contributions of group
         and personal level, margins of the heads, contribution of the starter, and the
@@ -342,6 +326,9 @@ def step_messages(
         cost = move + mixing + biasing
         share = min(1.0, max(0.0, voice - spent) / max(cost, 1e-12))
         spent += cost * share
+        c_next = (users[user, K_LABELS] + 1.0) if user >= 0 else 0.0
+        c_next /= max(c_next + rates[R_EVIDENCE], 1e-9)
+        z_next = z_all + (of_user * (c_next / c_user - 1.0) if c_user > 0.0 else 0.0)
         for k in range(n_views):
             if gradient[k] == 0.0:
                 continue
@@ -353,18 +340,32 @@ def step_messages(
             own = rates[R_IDENTITY] if k == n_views - 1 and n_views > 1 else 1.0
             eta_p = rates[R_PERSONAL] * own * gradient[k] * bound
             eta_q = rates[R_GROUP] * own * g * bound * share
+            z = 0.0
             for j in range(first, last):
                 at = np.uint64(features[j]) & mask
                 # Where the voice is used up the accumulator stays as it is, too: it is shared.
                 G[k, at] += g * g * share
                 root = np.sqrt(initial + G[k, at] + g * g * (1.0 - share))
                 W[k, at] += np.float32(eta * g / root)
+                z += 1.0 / root
                 if row >= 0 and user >= 0:
                     h = _cross(features[j], user_keys[user])
                     P[row, h & p_mask] += np.float32(_sign(h) * eta_p / root)
                 if row >= 0 and group >= 0:
                     h = _cross(features[j], group_keys[group])
                     Q[row, h & q_mask] += np.float32(_sign(h) * eta_q / root)
+            if k == n_views - 1:
+                step = eta * g + eta_p * c_next + (eta_q if group >= 0 else 0.0)
+                z_next += combiner[0, k] * step * z / np.sqrt(last - first)
+        # Who says so must see it done: what is lacking goes into the identity view of their own.
+        last = n_views - 1
+        lack = rates[R_SETTLED] - (2.0 * value - 1.0) * z_next if rates[R_SETTLED] > 0.0 else 0.0
+        first, stop = offsets[i, last], offsets[i, n_views]
+        if user >= 0 and counts == 1.0 and lack > 0.0 and last > 0 and stop > first:
+            lack = min(lack / (combiner[0, last] * c_next), LARGEST_MARGIN) * (2.0 * value - 1.0)
+            row = personal_row[last]
+            key = user_keys[user]
+            _settle(features[first:stop], key, lack, initial, G[last], P[row])
         for k in range(n_inputs):
             m = prior if k == n_views else head[k - n_views - 1] if k > n_views else 0.0
             if k < n_views:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mtspam.kernels.learning import crossed_weights
+from mtspam.kernels.crossing import crossed_weights
+from mtspam.kernels.learning import LARGEST_MARGIN
 from mtspam.model.batch import NO_GROUP, NO_USER
 from mtspam.model.learner import Learner
 from mtspam.types import Example, GroupKey, UserKey
@@ -17,7 +18,7 @@ __all__ = ["Contribution", "contributions", "explain_one"]
 class Contribution:
     """What the features of one view add to the score, level by level; each of shape ``(n,)``.
 
-    Before the limits on a whole view, which only a few messages reach.
+    Where they say more than a view may say in all, each is shrunk alike.
     """
 
     shared: NDArray[np.float64]
@@ -85,7 +86,8 @@ def contributions(
     nothing = np.zeros(n)
     if not n:
         return Contribution(nothing, nothing, nothing)
-    share = learner.mixing_weights[view] / np.sqrt(n)
+    mix = learner.mixing_weights[view]
+    share = mix / np.sqrt(n)
     table = arrays["shared_weights"][view]
     shared = table[features & np.uint32(len(table) - 1)].astype(np.float64) * share
     row = view - (learner.n_views - len(arrays["personal_weights"]))
@@ -95,7 +97,14 @@ def contributions(
     if row >= 0 and user in learner.users:
         evidence = learner.evidence(user)
         of_user = evidence * share * _crossed(arrays["personal_weights"][row], features, user)
-    return Contribution(shared, of_group, of_user)
+    most = mix * LARGEST_MARGIN
+    return Contribution(*(_limited(level, most) for level in (shared, of_group, of_user)))
+
+
+def _limited(said: NDArray[np.float64], most: float) -> NDArray[np.float64]:
+    """Shrink what features say to what their view may say in all."""
+    total = abs(float(said.sum()))
+    return said * (most / total) if total > most else said
 
 
 def _crossed(

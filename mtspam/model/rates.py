@@ -30,6 +30,7 @@ def rates_of(settings: ModelSettings) -> NDArray[np.float64]:
             settings.weak_weight,
             settings.young_labels,
             settings.initial_accumulator,
+            settings.settled_margin,
         ],
         np.float64,
     )

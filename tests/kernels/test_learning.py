@@ -1,6 +1,7 @@
 """Three witnesses: cases by hand, the plain-Python twin, and laws."""
 
 import dataclasses
+import inspect
 import math
 from itertools import pairwise
 from unittest import mock
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtspam.config import ModelSettings
-from mtspam.kernels.learning import crossed_weights
+from mtspam.kernels import crossing, learning
+from mtspam.kernels.crossing import crossed_weights
 from mtspam.model import Batch, Learner, replay
 from mtspam.model.replay import Replay
 from mtspam.types import Example, Features
@@ -258,3 +260,10 @@ def test_crossed_weights_are_where_the_twin_has_them(features, key):
     crossed_weights(np.array(features, np.uint32), salt, table, out)
     expected = [sign * float(table[x % 64]) for x, sign in (cross(f, key) for f in features)]
     assert out.tolist() == expected
+
+
+@pytest.mark.parametrize("name", ["_cross", "_sign"])
+def test_kernels_repeated_in_two_files_are_the_same(name):
+    kernels = [getattr(module, name) for module in (crossing, learning)]
+    sources = {inspect.getsource(getattr(one, "py_func", one)) for one in kernels}
+    assert len(sources) == 1

@@ -262,9 +262,14 @@ class Twin:
         e_all = (value - sigmoid(said["blend"])) * message.weight
         cost = self.cost(message, margins, lengths, most, e_all * trust, trust)
         share = min(1.0, max(0.0, voice) / cost) if cost else 1.0
+        expected = self.expected(message, said) if message.user else 0.0
         for k, gradient in gradients.items():
             bound = min(1.0, most / lengths[k])
-            self.step_view(message, k, gradient, trust, bound, share)
+            moved = self.step_view(message, k, gradient, trust, bound, share)
+            if k == self.n_views - 1:
+                expected += self.mix[k] * moved
+        if message.user and not message.is_again:
+            self.settle(message, expected)
         self.step_rest(message, margins, e_all, trust, share)
         if not message.is_again:
             self.n_of_class[value] += trust * share
@@ -293,22 +298,54 @@ class Twin:
             cost += reach * s.mixing_rate * abs(g) / math.sqrt(self.mix_square[name] + g**2)
         return cost + (LARGEST_MARGIN * trust / s.starter_labels if self.fade() else 0.0)
 
+    def next_evidence(self, user):
+        n = self.users[user].labels + 1
+        return n / (n + self.settings.evidence_labels)
+
+    def expected(self, message, said):
+        """What the user will be told once this label counts as evidence, nothing else moved."""
+        before, after = self.evidence(message.user), self.next_evidence(message.user)
+        bias = self.users[message.user].bias
+        more = (said["personal"] - bias) * (after / before - 1) if before else 0.0
+        return said["blend"] + more
+
+    def settle(self, message, expected):
+        """Put what is lacking into the user's own weights of the identity view."""
+        k, side = self.n_views - 1, 2 * message.value - 1
+        lack = self.settings.settled_margin - side * expected
+        if not self.settings.settled_margin or lack <= 0 or k == 0 or not message.views[k]:
+            return
+        trusted = self.mix[k] * self.next_evidence(message.user)
+        delta = side * min(lack / trusted, LARGEST_MARGIN)
+        view = message.views[k]
+        roots = [math.sqrt(self.square(self.shared(k, f))) for f in view]
+        total = sum(1 / root for root in roots)
+        for f, root in zip(view, roots, strict=True):
+            name, sign = self.own("personal", k, f, message.user)
+            self.weights[name] += sign * delta * math.sqrt(len(view)) / total / root
+
     def step_view(self, message, k, gradient, trust, bound, share):
-        s, g = self.settings, gradient * trust
+        """Step one view; return how far that moves its margin for who said so."""
+        s, g, moved = self.settings, gradient * trust, 0.0
         has_own = k >= self.first_own_view
+        trusted = self.next_evidence(message.user) if message.user else 0.0
         for f in message.views[k]:
             name = self.shared(k, f)
             root = self.grow(name, g, share)
-            self.weights[name] += s.shared_rate * bound * share * g / root
+            step = s.shared_rate * bound * share * g / root
+            self.weights[name] += step
+            moved += step
             if message.user and has_own:
                 name, sign = self.own("personal", k, f, message.user)
                 step = s.personal_rate * self.factor(k) * bound * gradient / root
                 self.weights[name] += sign * step
+                moved += trusted * step
             if message.group and has_own:
                 name, sign = self.own("group", k, f, message.group)
-                self.weights[name] += (
-                    sign * s.group_rate * self.factor(k) * bound * share * g / root
-                )
+                step = s.group_rate * self.factor(k) * bound * share * g / root
+                self.weights[name] += sign * step
+                moved += step
+        return moved / math.sqrt(len(message.views[k]))
 
     def step_rest(self, message, margins, e_all, trust, share):
         """Step the combiner and the biases."""

@@ -331,3 +331,22 @@ def test_a_closed_filter_learns_nothing(open_state, taught):
 def test_state_as_text_and_default_settings(tmp_path):
     with SpamFilter.open(str(tmp_path / "none"), read_only=True) as spam_filter:
         assert spam_filter.judge(NEW_PILLS).score > spam_filter.judge(NEW_LUNCH).score
+
+
+def test_one_label_decides_about_the_next_mail_of_a_sender(open_state):
+    """Whoever takes a message out of Junk expects the sender's next one elsewhere."""
+    words = iter(range(10_000))
+
+    def issue():
+        text = " ".join(f"word{next(words)}" for _ in range(30))
+        return b"From: Deals <deals@shop.example>\nSubject: offer\n\n" + text.encode() + b"\n"
+
+    with open_state() as spam_filter:
+        spam_filter.learn_many(basics(40))
+        spam_filter.learn_many(
+            said(issue(), Label.SPAM, user=f"user{n}@example.org") for n in range(100)
+        )
+        assert spam_filter.judge(issue(), user="ana").verdict is Verdict.SPAM
+        spam_filter.learn(issue(), Label.HAM, user="ana")
+        assert spam_filter.judge(issue(), user="ana").verdict is not Verdict.SPAM
+        assert spam_filter.judge(issue(), user="ben").verdict is Verdict.SPAM
