@@ -13,17 +13,23 @@ from mtspam.search.events import RankingShown
 from mtspam.serve.rerank.requests import RerankRequest
 
 __all__ = [
+    "BilledReply",
+    "FeatureReply",
     "FeedbackReply",
+    "LevelsReply",
     "MessageReply",
     "Meta",
     "RerankReply",
     "ResultReply",
+    "TrunkReply",
+    "VersionReply",
     "WhyReply",
     "relevance",
     "reply_of",
 ]
 
 _DOCUMENTS_A_UNIT = 100
+_MOST = 700.0  # the largest power of e that is a number is a little above
 
 
 class MessageReply(msgspec.Struct, frozen=True):
@@ -135,8 +141,10 @@ def relevance(rescored: Rescored) -> NDArray[np.float64]:
 
     The scores in falling order, whatever exploration has swapped: clients sort by them.
     """
-    scores = np.nan_to_num(np.sort(rescored.scores)[::-1], posinf=700.0, neginf=-700.0)
-    figures: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(scores, -700.0, 700.0)))
+    # What is no number stands last.
+    scores = np.nan_to_num(rescored.scores, nan=-_MOST, posinf=_MOST, neginf=-_MOST)
+    scores = np.clip(np.sort(scores)[::-1], -_MOST, _MOST)
+    figures: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-scores))
     return figures
 
 

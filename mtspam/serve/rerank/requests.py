@@ -202,7 +202,7 @@ def _read_document(
     fields = fields_of(document, where)
     features = _part(document, "features", where)
     for name, value in features.items():
-        if not isinstance(value, float | bool):
+        if not isinstance(value, (float, bool)):
             raise DataError(f"invalid request: {where}.features[{name[:100]!r}] must be a number")
     return given, {**fields, **features}
 
@@ -240,11 +240,13 @@ def _text_of(document: str | Mapping[str, Any]) -> str:
 
 def _values(given: Mapping[str, Any], where: str) -> dict[str, FieldValue]:
     """Return values by name as events have them; what is null is left out."""
-    return {
-        name: _value(value, f"{where}[{name[:100]!r}]")
-        for name, value in given.items()
-        if value is not None
-    }
+    found: dict[str, FieldValue] = {}
+    for name, value in given.items():
+        if type(value) is float and -_MOST <= value <= _MOST:
+            found[name] = value  # nearly all of them: there may be thousands in a request
+        elif value is not None:
+            found[name] = _value(value, f"{where}[{name[:100]!r}]")
+    return found
 
 
 def _value(value: object, where: str) -> FieldValue:
