@@ -27,6 +27,7 @@ _HEAD = struct.Struct("<8sQQI")  # magic, size of the file, bytes written so far
 _HEAD_BYTES = 4096
 _ENTRY = struct.Struct("<8sQ")  # first bytes of the digest, place of its record
 _WAYS = 4
+_SET = struct.Struct("<" + "8sQ" * _WAYS)
 _BYTES_PER_SET = 16_384  # an example of ordinary size: four entries for each are many
 _RECORD = struct.Struct(f"<IIQd{DIGEST_BYTES}s")  # check number, length, place, prior, digest
 _CHECKED_FROM = 4
@@ -127,8 +128,12 @@ class RecentRing:
             return False
 
     def put(self, digest: bytes, example: Example, prior: float) -> None:
-        """Keep an example; the oldest make room. What is larger than a quarter is left out."""
-        length = self._lengths.size + sum(view.nbytes for view in example.views)
+        """Keep an example; the oldest make room. What is larger than a quarter is left out.
+
+        Its views may be in any order: what is asked for, which is little, is sorted then.
+        """
+        values = np.concatenate(example.views).view(np.uint8)
+        length = self._lengths.size + len(values)
         n_bytes = _RECORD.size + length
         if n_bytes > self._room // 4:
             return
@@ -141,11 +146,10 @@ class RecentRing:
         at = self._start + offset
         _RECORD.pack_into(data, at, 0, length, written, prior, digest)
         end = at + _RECORD.size
-        self._lengths.pack_into(data, end, *(len(view) for view in example.views))
+        self._lengths.pack_into(data, end, *map(len, example.views))
         end += self._lengths.size
-        for view in example.views:
-            data[end : end + view.nbytes] = view.view(np.uint8).data
-            end += view.nbytes
+        data[end : end + len(values)] = values.data
+        end += len(values)
         struct.pack_into("<I", data, at, zlib.crc32(data[at + _CHECKED_FROM : end]))
         self._note(digest, written)
         _HEAD.pack_into(data, 0, _MAGIC, len(data), written + n_bytes, self._n_views)
@@ -159,8 +163,9 @@ class RecentRing:
 
     def _entries(self, digest: bytes) -> list[tuple[int, bytes, int]]:
         first = int.from_bytes(digest[:8], "little") % self._n_sets * _WAYS
-        places = (_HEAD_BYTES + (first + way) * _ENTRY.size for way in range(_WAYS))
-        return [(at, *_ENTRY.unpack_from(self._data, at)) for at in places]
+        at = _HEAD_BYTES + first * _ENTRY.size
+        found = _SET.unpack_from(self._data, at)
+        return [(at + way * _ENTRY.size, *found[2 * way : 2 * way + 2]) for way in range(_WAYS)]
 
     def get(self, digest: bytes) -> tuple[Example, float] | None:
         """Return an example and the starter's margin on it, None where it is forgotten."""
@@ -189,7 +194,7 @@ class RecentRing:
             return None
         ends = np.cumsum(sizes).tolist()
         return Example(
-            tuple(values[end - n : end] for end, n in zip(ends, sizes, strict=True))
+            tuple(np.sort(values[end - n : end]) for end, n in zip(ends, sizes, strict=True))
         ), prior
 
 

@@ -25,8 +25,8 @@ SECONDS_BOUNDS = (
 
 _NAME_BYTES = 40
 _SLOTS = 100
-_SLOT = struct.Struct(f"<{_NAME_BYTES}sd")
-_VALUE = struct.Struct("<d")
+_SLOT = struct.Struct(f"={_NAME_BYTES}sd")
+_VALUE_BYTES = 8
 _ROW_BYTES = _SLOTS * _SLOT.size
 _REST = "other"
 
@@ -54,12 +54,13 @@ class Counters:
 
     def __init__(self, n_rows: int) -> None:
         self._page = mmap.mmap(-1, n_rows * _ROW_BYTES)
+        self._sums = memoryview(self._page).cast("d")
         self._n_rows = n_rows
         self._take(0)
 
     def _take(self, row: int) -> None:
         self.row = row
-        # Of every name, where its value lies; a name that another worker of this row wrote counts.
+        # Of every name, which sum is its; a name that another worker of this row wrote counts.
         self._places = dict(self._named(row))
         self._n_used = len(self._places)
 
@@ -67,6 +68,7 @@ class Counters:
         """Return the same counters, to be counted into another row."""
         other = Counters.__new__(Counters)
         other._page = self._page
+        other._sums = self._sums
         other._n_rows = self._n_rows
         other._take(row)
         return other
@@ -86,7 +88,7 @@ class Counters:
         place = self._places.get(name)
         if place is None:
             place = self._new(name)
-        _VALUE.pack_into(self._page, place, _VALUE.unpack_from(self._page, place)[0] + by)
+        self._sums[place] += by
 
     def count_ruling(self, action: str, seconds: float) -> None:
         """Count a message that was ruled on, and how long that took."""
@@ -109,8 +111,9 @@ class Counters:
         at = self.row * _ROW_BYTES + self._n_used * _SLOT.size
         _SLOT.pack_into(self._page, at, name.encode("ascii", "replace"), 0.0)
         self._n_used += 1
-        self._places[name] = at + _NAME_BYTES
-        return at + _NAME_BYTES
+        place = (at + _NAME_BYTES) // _VALUE_BYTES
+        self._places[name] = place
+        return place
 
     # Reading.
 
@@ -121,7 +124,7 @@ class Counters:
             name = self._page[at : at + _NAME_BYTES].rstrip(b"\0")
             if not name:
                 break
-            found.append((name.decode("ascii"), at + _NAME_BYTES))
+            found.append((name.decode("ascii"), (at + _NAME_BYTES) // _VALUE_BYTES))
         return found
 
     def totals(self) -> Mapping[str, float]:
@@ -134,6 +137,5 @@ class Counters:
         totals: dict[str, float] = {}
         for row in range(self._n_rows):
             for name, place in self._named(row):
-                value = _VALUE.unpack_from(self._page, place)[0]
-                totals[name] = totals.get(name, 0.0) + value
+                totals[name] = totals.get(name, 0.0) + self._sums[place]
         return totals

@@ -6,6 +6,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mtspam.config import Settings
 from mtspam.errors import JournalError
 from mtspam.fold import catch_up
@@ -178,7 +180,7 @@ class MemoryExamples:
         """Keep an example; the oldest make room."""
         self._drop(digest)
         # Copies: what is given may be a part of a larger block.
-        own = Example(tuple(view.copy() for view in example.views))
+        own = Example(tuple(np.sort(view) for view in example.views))
         self._kept[digest] = Recalled(own, prior)
         self._used += _size(own)
         while self._used > self._room:

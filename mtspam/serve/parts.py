@@ -74,7 +74,7 @@ class RecentExamples(Protocol):
     """The examples judged lately, by the digest of their message; bounded, losable."""
 
     def remember(self, digest: bytes, example: Example, prior: float) -> None:
-        """Keep an example; the oldest make room."""
+        """Keep an example, whose views may be in any order; the oldest make room."""
         ...
 
     def recall(self, digest: bytes) -> Recalled | None:

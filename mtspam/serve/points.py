@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.header import Header
 
 from mtspam.config import Settings
@@ -55,12 +55,13 @@ def ruling_of(case: Case, raw: bytes, settings: Settings) -> Ruling:
     is_spam = severity(action) > 0
     required = round(settings.actions.required_points, 1)
     natural = required + case.judgement.score - _odds_of(_scale_limit(case.limits, settings))
-    symbols = [*_levels(case.judgement, natural), *_listed(case.listing), *_facts(case.judgement)]
-    points = round(natural + sum(one.points for one in _listed(case.listing)), 2)
+    listed = _listed(case.listing)
+    symbols = [*_levels(case.judgement, natural), *listed, *_facts(case.judgement)]
+    points = round(natural + sum(one.points for one in listed), 2)
     # The points are on the side that the action is on, also when one decimal is shown.
     shown = max(points, required) if is_spam else min(points, round(required - _JUST_BELOW, 2))
     symbols += _together(case, round(shown - points, 2))
-    ruling = Ruling(
+    return Ruling(
         recipient=case.recipient,
         judgement=case.judgement,
         action=action,
@@ -69,8 +70,8 @@ def ruling_of(case: Case, raw: bytes, settings: Settings) -> Ruling:
         symbols=tuple(symbols),
         subject=_subject(raw, settings) if action is Action.REWRITE_SUBJECT else None,
         text=_text(action, case.judgement),
+        fields=tuple(_fields(case, symbols, shown, required)),
     )
-    return replace(ruling, fields=tuple(_fields(ruling, case.listing)))
 
 
 def _action(case: Case) -> Action:
@@ -178,26 +179,26 @@ def _why(judgement: Judgement) -> str:
     return ", ".join(parts)
 
 
-def _fields(ruling: Ruling, listing: Listing | None) -> Iterable[tuple[str, str]]:
+def _fields(
+    case: Case, symbols: Iterable[Symbol], points: float, required: float
+) -> Iterable[tuple[str, str]]:
     """Yield the fields that tell of a ruling."""
-    judgement = ruling.judgement
+    judgement = case.judgement
     verdict = judgement.verdict
-    if listing is Listing.ALLOWED:
+    if case.listing is Listing.ALLOWED:
         verdict = Verdict.HAM
-    elif listing is Listing.DENIED:
+    elif case.listing is Listing.DENIED:
         verdict = Verdict.SPAM
+    is_spam = points >= required
     yield ID_FIELD, judgement.id
     yield "X-Mtspam-Verdict", str(verdict)
     yield "X-Mtspam-Score", f"{judgement.score:.2f} / {judgement.probability:.4f}"
     yield "X-Mtspam-Why", _why(judgement)
-    if ruling.is_spam:
+    if is_spam:
         yield "X-Spam-Flag", "YES"
-    stars = min(int(max(ruling.points, 0.0)), _MAX_STARS)
+    stars = min(int(max(points, 0.0)), _MAX_STARS)
     if stars:
         yield "X-Spam-Level", "*" * stars
-    tests = ",".join(one.name for one in ruling.symbols)
-    word = "Yes" if ruling.is_spam else "No"
-    yield (
-        "X-Spam-Status",
-        f"{word}, score={ruling.points:.1f} required={ruling.required:.1f} tests={tests}",
-    )
+    tests = ",".join([one.name for one in symbols])
+    word = "Yes" if is_spam else "No"
+    yield "X-Spam-Status", f"{word}, score={points:.1f} required={required:.1f} tests={tests}"

@@ -1,7 +1,7 @@
 """What is done with mail: limits and lists for everybody, by group, and by user."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -37,19 +37,22 @@ class Limits:
     tempfail: float
     reject: float
     discard: float
+    lowest: float = field(init=False, compare=False)
+    """The limit from which on anything is done at all."""
+
+    def __post_init__(self) -> None:
+        """Find the lowest limit once: each ruling asks for it."""
+        lowest = min(float(getattr(self, name)) for name in _ACTIONS)
+        object.__setattr__(self, "lowest", lowest)
 
     def action(self, probability: float) -> Action:
         """Return the hardest action whose limit a probability reaches."""
         chosen = Action.NO_ACTION
-        for name, action in _ACTIONS.items():
-            if probability >= getattr(self, name):
-                chosen = action
+        if probability >= self.lowest:
+            for name, action in _ACTIONS.items():
+                if probability >= getattr(self, name):
+                    chosen = action
         return chosen
-
-    @property
-    def lowest(self) -> float:
-        """The limit from which on anything is done at all."""
-        return min(float(getattr(self, name)) for name in _ACTIONS)
 
 
 _ACTIONS = {
@@ -97,18 +100,15 @@ class Policy:
         if settings.together not in TOGETHER:
             allowed = ", ".join(map(repr, TOGETHER))
             raise ConfigError(f"actions.together is {settings.together!r}, but must be {allowed}")
-        self.default = Limits(**{one.name: getattr(settings, one.name) for one in fields(Limits)})
+        self.default = Limits(**{name: getattr(settings, name) for name in _ACTIONS})
         self._everyone = _NOTHING
         self._groups: dict[str, _Entry] = {}
         self._users: dict[str, _Entry] = {}
         if settings.policy_file:
             self._read(Path(settings.policy_file), identity)
-
-    @property
-    def has_lists(self) -> bool:
-        """Whether anybody lists any sender."""
         entries = (self._everyone, *self._groups.values(), *self._users.values())
-        return any(entry.lists for entry in entries)
+        self.has_lists = any(entry.lists for entry in entries)
+        """Whether anybody lists any sender."""
 
     def limits(self, person: Person) -> Limits:
         """Return the limits that hold for a person."""

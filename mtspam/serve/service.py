@@ -179,14 +179,15 @@ class MailService:
         distinct = list(dict.fromkeys(keys))
         digest = message_digest(raw, self._model.secret)
         features, priors = self._hasher.hash([raw], with_starter=learner.starter_share > 0.0)
-        example = self._hasher.examples(features)[0]
-        n = len(distinct)
+        if len(distinct) > 1:
+            offsets = np.repeat(features.offsets, len(distinct), axis=0)
+            features, priors = Features(features.values, offsets), np.repeat(priors, len(distinct))
         scores = learner.predict_many(
             Batch(
-                features=Features(features.values, np.repeat(features.offsets, n, axis=0)),
+                features=features,
                 users=[user for user, _ in distinct],
                 groups=[group for _, group in distinct],
-                priors=np.repeat(priors, n),
+                priors=priors,
             )
         )
         defects = self._hasher.defects()
@@ -196,6 +197,7 @@ class MailService:
             )
             for at, key in enumerate(distinct)
         }
+        example = self._hasher.unsorted(Features(features.values, features.offsets[:1]))[0]
         self._recent.remember(digest, example, float(priors[0]))
         return [judged[key] for key in keys]
 

@@ -90,7 +90,12 @@ class MailHasher:
         """Cut a block into the examples that the journal keeps; the block is sorted in place."""
         size = int(np.diff(features.offsets, axis=1).max(initial=0))
         sort_views(features.values, features.offsets, np.empty(size, np.uint32))
+        return MailHasher.unsorted(features)
+
+    @staticmethod
+    def unsorted(features: Features) -> list[Example]:
+        """Cut a block into examples whose views are as they are."""
         return [
-            Example(tuple(features.values[a:b] for a, b in pairwise(row)))
+            Example(tuple([features.values[a:b] for a, b in pairwise(row)]))
             for row in features.offsets.tolist()
         ]
