@@ -23,8 +23,10 @@ def columns_of(batch: Batch, keys: Keys, *, is_learning: bool) -> learning.Batch
     facts[:, learning.B_VALUE] = NO_LABEL
     facts[:, learning.B_USER] = keys.users
     facts[:, learning.B_GROUP] = keys.groups
-    reals: NDArray[np.float64] = np.ones((n, 2))
-    reals[:, 0] = 0.0 if batch.priors is None else batch.priors
+    reals: NDArray[np.float64] = np.zeros((n, 2))
+    if batch.priors is not None:
+        reals[:, 0] = batch.priors
+    reals[:, 1] = 1.0
     if is_learning and batch.values is not None:
         facts[:, learning.B_VALUE] = batch.values
         _tell(batch, keys, facts, reals)

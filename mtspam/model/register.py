@@ -69,7 +69,7 @@ class Register:
 
     def rows(self, keys: Sequence[bytes] | None, n: int) -> NDArray[np.int64]:
         """Return the row of each of `n` keys, -1 for who has none; None: nobody's, all."""
-        if keys is None or not self._rows:
+        if keys is None:
             return np.full(n, -1, np.int64)
         return np.array([self._rows.get(key, -1) for key in keys], np.int64)
 

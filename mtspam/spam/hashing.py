@@ -83,13 +83,15 @@ class MailHasher:
 
     def defects(self) -> tuple[str, ...]:
         """Name what is wrong with the form of the message hashed last."""
-        return tuple(name for bit, name in DEFECTS.items() if self.extractor.defects & bit)
+        defects = self.extractor.defects
+        return tuple(name for bit, name in DEFECTS.items() if defects & bit) if defects else ()
 
     @staticmethod
     def examples(features: Features) -> list[Example]:
         """Cut a block into the examples that the journal keeps; the block is sorted in place."""
-        size = int(np.diff(features.offsets, axis=1).max(initial=0))
-        sort_views(features.values, features.offsets, np.empty(size, np.uint32))
+        # More than the longest view needs, but what is not touched costs nothing.
+        spare = np.empty(len(features.values), np.uint32)
+        sort_views(features.values, features.offsets, spare)
         return MailHasher.unsorted(features)
 
     @staticmethod
