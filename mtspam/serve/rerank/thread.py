@@ -73,11 +73,11 @@ class RankerThread:
         BusyError
             Where too many are waiting.
         UnavailableError
-            Where time is up, or the reranker cannot be opened.
-        MtspamError
-            Whatever `work` raises.
+            Where time is up, or the state cannot be read or written.
+        DataError
+            Where `work` raises it.
         """
-        return await self.do(lambda: work(self._opened()), priority=priority)
+        return await self.do(lambda: self._with_reranker(work), priority=priority)
 
     async def do(self, work: Callable[[], R], *, priority: int = 0) -> R:
         """Let the thread do something that needs no reranker; see `ask`.
@@ -141,13 +141,23 @@ class RankerThread:
             result, problem = job.work(), None
         except Exception as raised:  # noqa: BLE001 - told to who asked
             result, problem = None, raised
-            if not isinstance(raised, DataError | UnavailableError):
-                # What was being followed may be known by half: begin anew.
-                self._let_go()
         try:
             loop.call_soon_threadsafe(_settle, future, result, problem)
         except RuntimeError:
             _log.info("an answer came after the service had ended")
+
+    def _with_reranker(self, work: Callable[[Reranker], R]) -> R:
+        reranker = self._opened()
+        try:
+            return work(reranker)
+        except (DataError, UnavailableError):
+            raise
+        except Exception as problem:
+            # What was being followed may be known by half: begin anew.
+            self._let_go()
+            if isinstance(problem, MtspamError):
+                raise UnavailableError(str(problem)) from problem
+            raise
 
     def _opened(self) -> Reranker:
         if self._reranker is None:

@@ -75,6 +75,7 @@ class Running:
     service: object = None
     faces: list = field(default_factory=list)
     loop: asyncio.AbstractEventLoop | None = None
+    ranker_thread: RankerThread | None = None
 
     def ask(self, method, target, body=None, headers=None, *, is_control=False):
         """Ask by a client of the standard library."""
@@ -204,6 +205,7 @@ def ranking(folder, settings=None):
 
     try:
         with serving(folder, settings, with_ranker) as running:
+            running.ranker_thread = threads[0]
             yield running
     finally:
         for thread in threads:

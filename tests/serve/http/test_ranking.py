@@ -1,8 +1,10 @@
 """Ranking over HTTP: Cohere's endpoint by its own client, feedback in Metarank's shape."""
 
+import asyncio
 import gzip
 import json
 import math
+import threading
 
 import cohere
 import httpx
@@ -10,7 +12,7 @@ import pytest
 from cohere.core.api_error import ApiError
 
 from mtspam.serve.rerank.requests import RerankRequest, item_key
-from tests.serve.http.conftest import PASSWORD, SECONDS, ranking, settings_with
+from tests.serve.http.conftest import PASSWORD, PILLS, SECONDS, ranking, settings_with
 
 TREES = ["birch", "cedar", "dogwood", "elm"]
 KNOWN = {"Authorization": f"Bearer {PASSWORD}"}
@@ -267,6 +269,42 @@ def test_limits_hold(tmp_path):
         assert "too many features" in asked(running, documents=wide).json["message"]
         events = [click("elm", "r", n) for n in range(4)]
         assert "at most 3" in running.control("/feedback", json.dumps(events)).json["message"]
+
+
+def test_who_finds_no_turn_is_told_to_come_again(tmp_path):
+    settings = settings_with(
+        rerank={"max_waiting": 1, "wait_seconds": SECONDS}, ranking={"residual_bits": 12}
+    )
+    with ranking(tmp_path, settings) as running:
+        begun, go = threading.Event(), threading.Event()
+
+        def wait():
+            begun.set()
+            return go.wait(SECONDS)
+
+        busy = asyncio.run_coroutine_threadsafe(running.ranker_thread.do(wait), running.loop)
+        assert begun.wait(SECONDS)
+        reply = asked(running)
+        assert reply.status == 429
+        assert "too many" in reply.json["message"]
+        # Mail does not wait for rankings.
+        assert running.post("/checkv2", PILLS).status == 200
+        go.set()
+        assert busy.result(SECONDS)
+        assert asked(running).status == 200
+
+
+def test_a_state_that_cannot_be_read_is_no_defect_of_the_request(tmp_path):
+    with ranking(tmp_path) as running:
+        version = tmp_path / "state" / "rank" / "current"
+        version.parent.mkdir()
+        for _ in range(2):  # when it is opened, and while it is open
+            version.write_text("0009")
+            reply = asked(running)
+            assert reply.status == 503
+            assert "0009" in reply.json["message"]
+            version.unlink()
+            assert asked(running).status == 200
 
 
 def test_version_one_tells_documents_if_asked(face):
