@@ -144,8 +144,8 @@ class SpamdSettings(Section):
     )
     on_failure: str = setting(
         "error",
-        doc="Answer where no verdict can be given or the message is too long: `error`, a line that "
-        "says so, or `pass`, ham with 0 points. Labels always get an error.",
+        doc="Answer where no verdict can be given or the message is too long: `error`, a line "
+        "that says so, or `pass`, ham with 0 points. Labels always get an error.",
         reason="spamc then passes mail on unchanged, and Exim lets the admin decide",
     )
     report_reasons: int = setting(

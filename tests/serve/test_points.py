@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtspam.config import ActionsSettings, IdentitySettings, Settings
-from mtspam.serve.contract import Action
 from mtspam.journal.identity import Identity
+from mtspam.serve.contract import Action
 from mtspam.serve.lists import Listing
 from mtspam.serve.points import Case, ruling_of
 from mtspam.serve.policy import Policy

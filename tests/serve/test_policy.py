@@ -5,9 +5,9 @@ import pytest
 
 from mtspam.config import ActionsSettings, IdentitySettings
 from mtspam.errors import ConfigError
+from mtspam.journal.identity import NOBODY_IN_PARTICULAR, Identity, Person
 from mtspam.serve.authentication import Sender
 from mtspam.serve.contract import Action
-from mtspam.journal.identity import NOBODY_IN_PARTICULAR, Identity, Person
 from mtspam.serve.lists import Listing
 from mtspam.serve.policy import Policy, severity
 
