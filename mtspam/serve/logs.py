@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import time
+from functools import lru_cache
 
 __all__ = ["LogLines", "quoted", "set_up_logs", "stamp"]
 
@@ -50,8 +51,12 @@ def stamp(moment: float) -> str:
     >>> stamp(0.25)
     'time=1970-01-01T00:00:00.250Z'
     """
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
-    return f"time={whole}.{int(moment % 1 * 1000):03d}Z"
+    return f"time={_second(int(moment // 1))}.{int(moment % 1 * 1000):03d}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(moment: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
 
 
 def quoted(text: str) -> str:
