@@ -25,10 +25,23 @@ _SPEED_HEAD = ("what", "who", "value", "unit", "ratio to the peer")
 _INTRODUCTION = """\
 # Benchmarks
 
-Written by `python benchmarks/report.py` from the results of `benchmarks/quality_mail.py` and
-`benchmarks/speed_mail.py`; do not edit. mtspam runs with default settings, the same for every
-corpus. Every filter judges each message before it learns that message, in one pass.
+Written by `python benchmarks/report.py` from the results of `benchmarks/*.py`; do not edit. mtspam
+runs with default settings, the same for every corpus. On mail, every filter judges each message
+before it learns that message, in one pass.
 """
+
+_BENCHMARKS = (
+    ("quality_mail", "Quality on mail"),
+    ("quality_rank", "Quality of rankings"),
+    ("speed_mail", "Speed on mail"),
+    ("speed_http", "Speed of `/checkv2`"),
+    ("speed_spamd", "Speed over spamd's protocol"),
+    ("speed_milter", "Cost of a milter"),
+    ("load_serve", "The service under load"),
+    ("kill_serve", "The service, killed"),
+    ("speed_rank", "Speed of ranking"),
+    ("speed_rerank", "Speed of ranking over HTTP"),
+)
 
 
 def _cell(value: object, digits: int) -> str:
@@ -71,13 +84,33 @@ def _speed_cells(record: _Record) -> Iterator[tuple[str, ...]]:
 
 
 def _table(record: _Record) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    match record["form"]:
+    match record.get("form"):
         case "mail":
             return _MAIL_HEAD, list(_mail_cells(record))
         case "vectors":
             return _VECTOR_HEAD, list(_vector_cells(record))
-        case _:
+        case "speed":
             return _SPEED_HEAD, list(_speed_cells(record))
+        case _:
+            return _plain(record)
+
+
+def _plain(record: _Record) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return rows as they are, a column for each of their names."""
+    rows = _rows_of(record)
+    head = tuple(dict.fromkeys(name for row in rows for name in row))
+    return head, [tuple(_shown(row.get(name)) for name in head) for row in rows]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        low, high = (_cell(value.get(end), 3) for end in ("low", "high"))
+        return f"{_cell(value.get('value'), 4)} [{low}, {high}]"
+    return _cell(value, 2)
+
+
+def _n_names(record: _Record) -> int:
+    return {"mail": 2, "speed": 2}.get(str(record.get("form")), 1)
 
 
 def _print(record: _Record) -> None:
@@ -86,7 +119,7 @@ def _print(record: _Record) -> None:
 
     head, cells = _table(record)
     table = Table(title=f"{record['title']} ({record['size']})", title_justify="left")
-    n_names = 2 if record["form"] != "vectors" else 1
+    n_names = _n_names(record)
     for i, name in enumerate(head):
         table.add_column(name, justify="left" if i < n_names else "right")
     for row in cells:
@@ -107,12 +140,13 @@ def print_speed(record: _Record) -> None:
 
 def _markdown(record: _Record) -> Iterator[str]:
     head, cells = _table(record)
-    yield f"### {record['title']}\n"
+    yield f"### {record.get('title') or record.get('task') or 'All runs'}\n"
     size = "" if record["size"] == "full" else f" Size {record['size']}: not for conclusions."
-    split = str(record["split"])
-    yield f"{split[:1].upper()}{split[1:]}. Seed {record['seed']}.{size}\n"
+    split = str(record.get("split", record.get("metric_rule", "")))
+    seed = f" Seed {record['seed']}." if "seed" in record else ""
+    yield f"{split[:1].upper()}{split[1:]}{'.' if split else ''}{seed}{size}\n".lstrip()
     yield f"| {' | '.join(head)} |"
-    n_names = 2 if record["form"] != "vectors" else 1
+    n_names = _n_names(record)
     yield f"|{'---|' * n_names}{'---:|' * (len(head) - n_names)}"
     for row in cells:
         yield f"| {' | '.join(row)} |"
@@ -121,7 +155,7 @@ def _markdown(record: _Record) -> Iterator[str]:
 
 def _conditions(records: Sequence[_Record]) -> Iterator[str]:
     """Say once what all records share: the rule of the figures, versions, processor."""
-    for rule in sorted({str(record["metric"]) for record in records}):
+    for rule in sorted({str(record["metric"]) for record in records if "metric" in record}):
         yield f"- {rule[:1].upper()}{rule[1:]}."
     for record in records[:1]:
         found = record["versions"]
@@ -137,8 +171,8 @@ def write_docs(size: str = "full") -> Path:
     from peers import MAIL_PEERS
 
     lines = [_INTRODUCTION]
-    for benchmark, title in (("quality_mail", "Quality on mail"), ("speed_mail", "Speed on mail")):
-        records = read_results(benchmark, size)
+    for benchmark, title in _BENCHMARKS:
+        records = read_results(benchmark, size) or read_results(benchmark, "small")
         if not records:
             continue
         lines += [f"## {title}\n", *_conditions(records)]

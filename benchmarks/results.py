@@ -13,7 +13,17 @@ __all__ = ["RESULTS", "cpu_name", "read_results", "versions", "write_result"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
-_PACKAGES = ("mtspam", "numpy", "numba", "scikit-learn", "vowpalwabbit")
+_PACKAGES = (
+    "mtspam",
+    "numpy",
+    "numba",
+    "polars",
+    "lightgbm",
+    "scikit-learn",
+    "vowpalwabbit",
+    "xgboost",
+    "catboost",
+)
 
 
 def _first_line(command: Sequence[str]) -> str | None:
