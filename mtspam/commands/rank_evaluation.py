@@ -124,20 +124,27 @@ def _online_scores(
     events: Sequence[Event], tested: Sequence[str], trained: Trained, settings: Settings
 ) -> NDArray[np.float64]:
     """Score each ranking held out before its clicks are told, as the reranker does."""
-    ranking = settings.ranking
-    memory = Memory(ranking, _SECRET, _history(settings))
-    online = OnlineRanker(ranking, memory, trained.early)
+    ranking, held = settings.ranking, set(tested)
     shown = [event.id for event in events if isinstance(event, RankingShown) and event.items]
     n_train = len(shown) - len(tested)
-    # The guard learns where the early trees have not: on the last rankings before those held out.
+    # The guard is fitted where the early trees have not learnt: on the last rankings before.
     n_honest = min(ranking.guard_rankings, round(ranking.validation_share * n_train))
     honest = set(shown[n_train - n_honest : n_train])
-    held = set(tested)
+    fitting = OnlineRanker(
+        ranking, Memory(ranking, _SECRET, _history(settings)), trained.early, lessons=[]
+    )
+    for event in events:
+        if isinstance(event, RankingShown) and event.id in held:
+            break
+        is_new = isinstance(event, Interaction) and event.ranking in honest
+        fitting.observe(event, teaches_guard=is_new)
+    fitting.finish()
+    online = OnlineRanker(ranking, Memory(ranking, _SECRET, _history(settings)), trained.trunk)
+    online.guard.restore(fitting.guard.arrays())
     found: dict[str, NDArray[np.float64]] = {}
     for event in events:
         if isinstance(event, RankingShown) and event.id in held:
-            online.trunk = trained.trunk
             found[event.id] = online.look(event).scores
-        is_new = isinstance(event, Interaction) and event.ranking in honest | held
+        is_new = isinstance(event, Interaction) and event.ranking in held
         online.observe(event, teaches_guard=is_new)
     return np.concatenate([found[one] for one in tested])

@@ -10,6 +10,7 @@ from mtspam.config import RankingSettings
 from mtspam.kernels.residual import add_click
 from mtspam.model.trunk import Trunk
 from mtspam.ranking.guard import Guard, bucket_of, host_prior
+from mtspam.ranking.guardfitting import GuardLesson, fit_guard
 from mtspam.ranking.memory import Memory
 from mtspam.ranking.residual import LEVELS, CandidateHashes, Residual
 from mtspam.search.events import Event, Interaction, RankingShown
@@ -60,11 +61,20 @@ class OnlineRanker:
         What is known of documents and users.
     trunk
         The trees, if any were grown.
+    lessons
+        Where what would teach the guard is put instead, to fit it from all of it; None: it is
+        taught as clicks come.
     """
 
     def __init__(
-        self, settings: RankingSettings, memory: Memory, trunk: Trunk | None = None
+        self,
+        settings: RankingSettings,
+        memory: Memory,
+        trunk: Trunk | None = None,
+        *,
+        lessons: list[GuardLesson] | None = None,
     ) -> None:
+        self._lessons = lessons
         self.memory = memory
         self.trunk = trunk
         self.residual = Residual(settings)
@@ -123,6 +133,8 @@ class OnlineRanker:
         """Let the guard learn from all rankings that still wait for clicks."""
         while self._looks:
             self._teach_guard(self._looks.popitem(last=False)[1])
+        if self._lessons is not None:
+            fit_guard(self.guard, self._lessons)
 
     def _learn(self, waiting: "_Waiting", item: str, *, teaches_guard: bool) -> None:
         look, place = waiting.look, waiting.names.index(item)
@@ -143,6 +155,11 @@ class OnlineRanker:
         to be good when they click first, so that each click would speak for the host's order.
         """
         look = waiting.look
+        if self._lessons is not None:
+            if waiting.honest:
+                lesson = GuardLesson(look.inputs, waiting.is_clicked, look.bucket)
+                self._lessons.append(lesson)
+            return
         push = np.zeros(len(look.inputs))
         scores = look.inputs @ self.guard.mix(look.bucket)
         for place in sorted(waiting.honest):

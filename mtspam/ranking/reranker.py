@@ -228,7 +228,7 @@ class Reranker:
         trained = train_both(table, self._settings)
         facts = {"n_queries": table.n_queries, "n_rows": table.n_rows}
         del table, memory
-        guard = OnlineRanker(self._settings, self._memory(), trained.early)
+        guard = OnlineRanker(self._settings, self._memory(), trained.early, lessons=[])
         if self._settings.validation_share > 0.0:
             self._replay(guard, upto=position, taught=position, is_fitting=True)
             guard.finish()
