@@ -10,6 +10,7 @@
     │   └── SnapshotError   a snapshot is torn, foreign or not there
     │       └── NewerSnapshotError  a snapshot is of a newer program than this one
     ├── JournalError    the journal cannot be read or written
+    │   └── StateLockedError    another process is writing to the state
     ├── ProtocolError   a peer broke a protocol
     └── ServiceError    the running service is not there, or refused what it was asked
 
@@ -27,6 +28,7 @@ __all__ = [
     "ProtocolError",
     "ServiceError",
     "SnapshotError",
+    "StateLockedError",
 ]
 
 
@@ -60,6 +62,10 @@ class NewerSnapshotError(SnapshotError):
 
 class JournalError(MtspamError):
     """The journal cannot be opened, read or written."""
+
+
+class StateLockedError(JournalError):
+    """Another process is writing to the state, such as a running service."""
 
 
 class ProtocolError(MtspamError):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mtspam.errors import JournalError
+from mtspam.errors import JournalError, StateLockedError
 
 __all__ = ["SECRET_BYTES", "StateDirectory"]
 
@@ -133,7 +133,8 @@ class StateDirectory:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise JournalError(f"state {self.path}: another process is writing to it") from error
+            text = f"state {self.path}: another process is writing to it"
+            raise StateLockedError(text) from error
         except OSError as error:
             raise self._unwritable(error) from error
 

@@ -1,4 +1,4 @@
-"""`mtspam ask`: score, learn and see why, all by a running service."""
+"""`mtspam ask`: score, learn, see why and forget, all by a running service."""
 
 import json
 import sys
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mtspam.commands.exits import Exit
+from mtspam.commands.forget import confirm_forgetting, forgotten_lines
 from mtspam.commands.options import LABELS, PLACE, Common, named, state_options
 
 if TYPE_CHECKING:
@@ -19,11 +20,12 @@ __all__ = ["client_of", "command", "messages_in"]
 F = TypeVar("F", bound=Callable[..., object])
 
 _MAX_REASONS = 200
+_FORGET_SECONDS = 3_900.0  # more than the service lets anybody wait
 
 
 @click.group("ask")
 def command() -> None:
-    """Ask a running service: score, learn, see why.
+    """Ask a running service: score, learn, see why, forget.
 
     The service of `mtspam serve` answers on the socket in the state directory. PATH is a message,
     a Maildir, an mbox, whatever `mtspam score` takes, or - for standard input, which is the
@@ -192,6 +194,32 @@ def _unlearn(
         reply = client.unlearn(message, user=user, source="cli")
         unknown |= _say(reply, name, as_json=as_json)
     sys.exit(Exit.FAILED if unknown else Exit.OK)
+
+
+@command.command("forget")
+@click.argument("user", metavar="USER", callback=named)
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print the service's answer.")
+@_reaching
+@click.pass_obj
+def _forget(common: Common, user: str, yes: bool, as_json: bool, socket: str | None) -> None:
+    """Erase all that USER ever said, as `mtspam forget` does where no service is running.
+
+    When the command returns it is off the disk and in no model in use. This cannot be undone; on
+    a terminal it asks first.
+    """
+    confirm_forgetting(user, yes=yes)
+    reply = client_of(common, socket, _FORGET_SECONDS).forget(user)
+    n_events = int(reply.get("events", 0))
+    if as_json:
+        click.echo(json.dumps(reply))
+    else:
+        versions = [_plain(str(one)) for one in reply.get("rank_versions") or ()]
+        for line in forgotten_lines(n_events, versions):
+            click.echo(line)
+        if not reply.get("folded", True):
+            click.echo("the model without them is still being folded")
+    sys.exit(Exit.OK if n_events else Exit.FAILED)
 
 
 @command.command("status")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from mtspam.errors import MtspamError, StateLockedError
+
 if TYPE_CHECKING:
     from mtspam.config import Settings
     from mtspam.mail.sources import SourceOptions
@@ -32,6 +34,9 @@ LABELS = ("ham", "spam", "phishing", "bulk")
 
 PLACE = click.Path(readable=False, allow_dash=True)
 """A path. Whether it can be read is told by who reads it, with the exit code of what it is."""
+
+_ASKED_INSTEAD = ("learn", "unlearn", "forget")
+_LOOK_SECONDS = 1.0
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -92,9 +97,41 @@ class Common:
         from mtspam.spam import SpamFilter
 
         compile_kernels()
-        return SpamFilter.open(
-            self.state_path, self.settings(), read_only=read_only, on_progress=on_progress
-        )
+        try:
+            return SpamFilter.open(
+                self.state_path, self.settings(), read_only=read_only, on_progress=on_progress
+            )
+        except StateLockedError as error:
+            if not self._is_served():
+                raise
+            raise StateLockedError(
+                f"state {self.state_path}: the service is running: {_advice()}"
+            ) from error
+
+    def _is_served(self) -> bool:
+        """Say whether a service answers on the control socket."""
+        import socket
+
+        from mtspam.serve.client import control_socket
+        from mtspam.serve.unixsockets import short_path
+
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(_LOOK_SECONDS)
+            try:
+                with short_path(control_socket(self.state_path, self.config)) as path:
+                    client.connect(path)
+            except (OSError, MtspamError):
+                return False
+        return True
+
+
+def _advice() -> str:
+    """Say what to do instead of the command that met a running service."""
+    context = click.get_current_context(silent=True)
+    name = context.info_name if context is not None else None
+    if name in _ASKED_INSTEAD:
+        return f"use mtspam ask {name} …"
+    return "it folds by itself when labels are taken back; stop it first to do so by hand"
 
 
 def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:

@@ -78,6 +78,15 @@ class ServeSettings(Section):
         doc="How long a label may take to reach the disk before who gave it is told to try again.",
         reason="time for a new writer to take over; mail clients wait about as long",
     )
+    forget_seconds: float = setting(
+        300.0,
+        low=1.0,
+        high=3_600.0,
+        unit="seconds",
+        doc="How long who wants a user forgotten waits for the model without them, at most. After "
+        "it they are told that it is still being folded; the events are off the disk by then.",
+        reason="folding a million labels takes about as long",
+    )
     snapshot_seconds: float = setting(
         300.0,
         low=1.0,

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,11 @@ class VersionStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @classmethod
+    def of_state(cls, state: Path) -> Self:
+        """Return the store of a state directory."""
+        return cls(state / "rank")
 
     def names(self) -> list[str]:
         """Name all versions, oldest first."""

@@ -24,6 +24,7 @@ DEFAULT_CONTROL = "mtspam.sock"
 DEFAULT_MAX_BYTES = 50_000_000
 
 _MAX_REPLY_BYTES = 1 << 26
+_DONE = (http.client.OK, http.client.ACCEPTED)
 _CLIENT_ERRORS = range(400, 500)
 _MAX_SHOWN = 300
 
@@ -106,6 +107,17 @@ directory); start it with `mtspam serve`
         raw, which = _given(message)
         return self._post("unlearn", raw, {"user": user, "source": source, "id": which})
 
+    def forget(self, user: str) -> dict[str, Any]:
+        """Have all deleted that a user ever said; raises as `judge`.
+
+        Returns
+        -------
+        dict
+            ``events`` (how many were deleted), ``folded`` (whether the model in use is without
+            them) and ``rank_versions`` (trained versions that may hold some).
+        """
+        return self._post("forget", b"", {"user": user})
+
     def status(self) -> dict[str, Any]:
         """Ask how the service is; raises as `judge`."""
         return self._ask("GET", "/v1/status", None)
@@ -142,7 +154,7 @@ directory); start it with `mtspam serve`
             reply = None
         if not isinstance(reply, dict):
             raise ServiceError(f"{self._path}: what answers there (status {status}) is no mtspam")
-        if status == http.client.OK:
+        if status in _DONE:
             return reply
         kind = RefusedError if status in _CLIENT_ERRORS else ServiceError
         raise kind(f"the service says: {str(reply.get('error', status))[:_MAX_SHOWN]}")

@@ -13,6 +13,7 @@ __all__ = [
     "BusyError",
     "Envelope",
     "Face",
+    "Forgotten",
     "LearnOutcome",
     "Learnt",
     "Ruling",
@@ -150,6 +151,25 @@ class Learnt:
     id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What became of the wish to be forgotten.
+
+    Parameters
+    ----------
+    n_events
+        Labels and events of searches that were deleted; 0 where nothing was known of the user.
+    is_folded
+        Whether the model in use is one that never learnt them; else that one is being folded.
+    versions
+        Trained versions of the ranking's trees, which hold what was there when they were trained.
+    """
+
+    n_events: int
+    is_folded: bool = True
+    versions: tuple[str, ...] = ()
+
+
 class Service(Protocol):
     """What every face asks; one in each worker, to be called from its event loop alone.
 
@@ -201,6 +221,18 @@ class Service(Protocol):
 
     async def unlearn(self, message: bytes | str, *, user: str | None, source: str) -> Learnt:
         """Take back what a user said about a message, given itself or by its id."""
+        ...
+
+    async def forget(self, user: str) -> Forgotten:
+        """Delete all that a user ever said, and fold the model anew without it.
+
+        When this returns the events are off the disk, and so is every snapshot that held them.
+
+        Raises
+        ------
+        DataError
+            Where the name is empty.
+        """
         ...
 
 

@@ -1,7 +1,6 @@
 """The model and its journal as the writer keeps them: labels, folds, snapshots. No sockets."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -13,14 +12,15 @@ from mtspam.fold import batch_of
 from mtspam.journal import Appended, Journal, LabelEvent, Withdrawal
 from mtspam.mail.views import N_VIEWS
 from mtspam.model import Learner
+from mtspam.serve.background import Fold, Snapshot
 from mtspam.serve.contract import LearnOutcome
 from mtspam.serve.live import LiveArea, copy_sparsely
 from mtspam.serve.parts import Removal
 from mtspam.serve.submissions import Change
 from mtspam.snapshot import read_snapshot
 from mtspam.spam.state import StateDirectory
-from mtspam.spam.upkeep import KeptModel, fold_model, load_model, write_model
-from mtspam.types import LabelKind
+from mtspam.spam.upkeep import KeptModel, load_model, write_model
+from mtspam.types import LabelKind, UserKey
 
 __all__ = ["ModelKeeper", "load_quickly"]
 
@@ -103,8 +103,11 @@ class ModelKeeper:
         # Labels taken back are still in the model: not to be saved as if they were not.
         self._has_removed = self._is_fold_due
         self._learner = area.publish(kept.learner)
-        self._fold: _Fold | None = None
-        self._snapshot: _Snapshot | None = None
+        self._fold: Fold | None = None
+        self._snapshot: Snapshot | None = None
+        self._folded = 0
+        # Who was forgotten before may be in what this begins with.
+        self._last_forgotten = self._position if self._is_fold_due else 0
         self._no_fold_before = 0.0
         self._last_snapshot = time.monotonic()
         self._release_at = time.monotonic() + _RELEASE_SECONDS
@@ -160,6 +163,49 @@ class ModelKeeper:
             self._position = _learn(self._learner, self._journal, self._position, head)
         self._area.note(self._learner, position=self._position, n_corrections=self._n_corrections)
 
+    # Forgetting.
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no fold reads the journal and no snapshot is being written."""
+        return self._fold is None and self._snapshot is None
+
+    @property
+    def folded(self) -> int:
+        """Place in the journal up to which the model in use was folded from nothing; 0: none."""
+        return self._folded
+
+    def forget(self, user: UserKey) -> tuple[int, int]:
+        """Delete all that a user ever said; to be called while `is_quiet`.
+
+        Returns
+        -------
+        tuple
+            How many events were deleted, and the place that `folded` must reach until the model
+            in use holds nothing of them.
+
+        Raises
+        ------
+        JournalError
+            Where the journal cannot be written to, or traces stay in its file.
+        """
+        # Were this process to end after the deletion, the next writer would begin with what the
+        # snapshot holds.
+        self._directory.drop_snapshot()
+        self._saved_position = -1
+        self._area.note_snapshot(0)
+        head = self._journal.head()
+        try:
+            n_events = self._journal.forget(user)
+        finally:
+            if self._journal.head() > head:
+                self._last_forgotten = self._journal.head()
+                self._n_corrections += 1
+                self._is_fold_due = self._has_removed = True
+                self._no_fold_before = 0.0
+                self._follow()
+        return n_events, self._last_forgotten
+
     # Upkeep.
 
     def tend(self) -> None:
@@ -171,11 +217,11 @@ class ModelKeeper:
             self._end_snapshot()
         if self._is_fold_due and self._fold is None and now >= self._no_fold_before:
             self._is_fold_due = False
-            self._fold = _Fold(self._directory, self._settings, self._journal.head(), self._wake)
+            self._fold = Fold(self._directory, self._settings, self._journal.head(), self._wake)
         if self._is_snapshot_due(now):
             self._last_snapshot = now
             if self._snapshot is None and self._is_worth_saving:
-                self._snapshot = _Snapshot(
+                self._snapshot = Snapshot(
                     self._directory, self._settings, self._kept(), self._wake
                 )
         if self._release_at and now >= self._release_at:
@@ -210,6 +256,7 @@ class ModelKeeper:
         position = _learn(learner, self._journal, position, self._journal.head())
         self._learner = self._area.publish(learner)
         self._position = position
+        self._folded = fold.kept.position
         self._n_corrections = 0 if is_intact else 1
         self._is_fold_due = not is_intact
         self._has_removed &= not is_intact
@@ -293,75 +340,3 @@ def _outcome(change: Change, done: Sequence[Appended | int]) -> LearnOutcome:
     if first.n_changed or any(isinstance(one, int) and one for one in done):
         return LearnOutcome.CHANGED
     return LearnOutcome.NEW if first.n_new else LearnOutcome.SAME
-
-
-class _Work(threading.Thread):
-    """Something long, in a thread of its own that does not hold up the end of the process."""
-
-    def __init__(self, name: str, wake: Callable[[], None]) -> None:
-        super().__init__(name=name, daemon=True)
-        self._call = wake
-        self.error = ""
-        self.is_running = True
-        self.seconds = 0.0
-
-    def run(self) -> None:
-        began = time.monotonic()
-        try:
-            self.work()
-        except MtspamError as error:
-            self.error = str(error)
-        except Exception as error:  # noqa: BLE001 - whatever ends the thread, the writer goes on
-            self.error = repr(error)
-        finally:
-            self.seconds = time.monotonic() - began
-            self.is_running = False
-            self._call()
-
-    def work(self) -> None:
-        raise NotImplementedError
-
-
-class _Fold(_Work):
-    """Folds the journal as it was when this began."""
-
-    def __init__(
-        self,
-        directory: StateDirectory,
-        settings: Settings,
-        upto: int,
-        wake: Callable[[], None],
-    ) -> None:
-        super().__init__("fold", wake)
-        self._path = directory.journal
-        self._settings = settings
-        self._upto = upto
-        self.kept: KeptModel | None = None
-        self.start()
-
-    def work(self) -> None:
-        with Journal.open(self._path, read_only=True) as journal:
-            self.kept = fold_model(journal, self._settings, upto=self._upto)
-
-
-class _Snapshot(_Work):
-    """Writes a copy of the model."""
-
-    def __init__(
-        self,
-        directory: StateDirectory,
-        settings: Settings,
-        kept: KeptModel,
-        wake: Callable[[], None],
-    ) -> None:
-        super().__init__("snapshot", wake)
-        self._directory = directory
-        self._settings = settings
-        self._kept = kept
-        self.position = kept.position
-        self.start()
-
-    def work(self) -> None:
-        with Journal.open(self._directory.journal, read_only=True) as journal:
-            identity = journal.identity
-        write_model(self._directory.snapshot, self._settings, identity, self._kept)

@@ -13,9 +13,10 @@ from mtspam.errors import JournalError
 from mtspam.fold import catch_up
 from mtspam.journal import LabelEvent
 from mtspam.model import Learner, Starter
-from mtspam.serve.contract import LearnOutcome, UnavailableError
+from mtspam.ranking.versions import VersionStore
+from mtspam.serve.contract import Forgotten, LearnOutcome, UnavailableError
 from mtspam.serve.counters import Counters
-from mtspam.serve.parts import Recalled, RecentExamples, Removal
+from mtspam.serve.parts import Forgetting, Recalled, RecentExamples, Removal
 from mtspam.serve.service import MailService
 from mtspam.spam.correcting import Cleared
 from mtspam.spam.hashing import load_starter
@@ -142,6 +143,29 @@ class LocalState:
             raise UnavailableError(str(error)) from error
         self._is_overtaken |= n_labels > 0
         return LearnOutcome.REMOVED if n_labels else LearnOutcome.UNKNOWN
+
+    async def forget(self, forgetting: Forgetting) -> Forgotten:
+        """Delete a user's events and fold anew without them.
+
+        Raises
+        ------
+        UnavailableError
+            Where that cannot be written.
+        """
+        try:
+            journal = self._writable()
+            self._directory.drop_snapshot()  # their key and their weights are in it
+            self._kept.is_saved = False
+            head = journal.head()
+            n_events = journal.forget(forgetting.user)
+            if journal.head() > head:
+                self._kept = fold_model(journal, self._settings)
+                self._is_overtaken = False
+        except JournalError as error:
+            self._is_overtaken = True
+            raise UnavailableError(str(error)) from error
+        versions = tuple(VersionStore.of_state(self._directory.path).names())
+        return Forgotten(n_events, versions=versions)
 
     def save(self) -> None:
         """Write the snapshot, if anything was learnt.

@@ -5,11 +5,11 @@ from typing import Protocol
 
 from mtspam.journal import LabelEvent
 from mtspam.model import Learner, Starter
-from mtspam.serve.contract import LearnOutcome
+from mtspam.serve.contract import Forgotten, LearnOutcome
 from mtspam.spam.recalling import Recalled
 from mtspam.types import Example, UserKey
 
-__all__ = ["LabelSink", "ModelView", "Recalled", "RecentExamples", "Removal"]
+__all__ = ["Forgetting", "LabelSink", "ModelView", "Recalled", "RecentExamples", "Removal"]
 
 
 class ModelView(Protocol):
@@ -50,6 +50,19 @@ class Removal:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """The wish that all a user ever said be deleted.
+
+    Parameters
+    ----------
+    user
+        Whose; never nobody's key.
+    """
+
+    user: UserKey
+
+
 class LabelSink(Protocol):
     """Where labels go."""
 
@@ -67,6 +80,10 @@ class LabelSink(Protocol):
 
     async def remove(self, removal: Removal) -> LearnOutcome:
         """Take a label back; `LearnOutcome.UNKNOWN` where there was none. Raises as `label`."""
+        ...
+
+    async def forget(self, forgetting: Forgetting) -> Forgotten:
+        """Delete a user's events and fold anew without them. Raises as `label`."""
         ...
 
 

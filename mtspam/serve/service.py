@@ -8,13 +8,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mtspam.config import Settings
+from mtspam.errors import DataError
 from mtspam.journal import LabelEvent
 from mtspam.journal.identity import Identity, People, Person
 from mtspam.model import Batch, Learner
 from mtspam.serve.authentication import Sender, sender_of
-from mtspam.serve.contract import Action, Envelope, LearnOutcome, Learnt, Ruling
+from mtspam.serve.contract import (
+    Action,
+    Envelope,
+    Forgotten,
+    LearnOutcome,
+    Learnt,
+    Ruling,
+)
 from mtspam.serve.counters import Counters
-from mtspam.serve.parts import LabelSink, ModelView, Recalled, RecentExamples, Removal
+from mtspam.serve.parts import (
+    Forgetting,
+    LabelSink,
+    ModelView,
+    Recalled,
+    RecentExamples,
+    Removal,
+)
 from mtspam.serve.points import Case, ruling_of
 from mtspam.serve.policy import Policy, severity
 from mtspam.spam.explaining import explain_message
@@ -256,6 +271,13 @@ class MailService:
                 if outcome is not LearnOutcome.UNKNOWN:
                     break
         return self._counted(Learnt(outcome, found))
+
+    async def forget(self, user: str) -> Forgotten:
+        """Delete all that a user ever said, and fold the model anew without it."""
+        key, _ = self._people.keys(user)
+        if key == NOBODY:
+            raise DataError("a user's name must not be empty")
+        return await self._sink.forget(Forgetting(key))
 
     async def _label(
         self, digest: bytes, said: Recalled, what: tuple[Label, str | None, str]

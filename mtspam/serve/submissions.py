@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from mtspam.errors import ProtocolError
 from mtspam.journal import LabelEvent, pack_example, unpack_example
-from mtspam.journal.events import DIGEST_BYTES
+from mtspam.journal.events import DIGEST_BYTES, KEY_BYTES
 from mtspam.mail.views import N_VIEWS
 from mtspam.serve.contract import LearnOutcome
-from mtspam.serve.parts import Removal
+from mtspam.serve.parts import Forgetting, Removal
 from mtspam.types import GroupKey, LabelKind, UserKey
 
 __all__ = ["Answer", "Change", "Frames", "Submission"]
@@ -22,8 +22,8 @@ _FRAME = struct.Struct("<I")
 _HEAD = struct.Struct("<QdB")  # number, deadline, kind
 _EVENT = struct.Struct(f"<qddBBBBHI{DIGEST_BYTES}s")
 _REMOVAL = struct.Struct(f"<BH{DIGEST_BYTES}s")
-_ANSWER = struct.Struct("<QB")
-_LABEL, _REMOVE = 1, 2
+_ANSWER = struct.Struct("<QBBq")  # number, outcome, whether more will follow, events
+_LABEL, _REMOVE, _FORGET = 1, 2, 3
 _KINDS = tuple(LabelKind)
 _OUTCOMES = tuple(LearnOutcome)
 _FAILED = 255
@@ -45,10 +45,14 @@ class Submission:
 
     number: int
     deadline: float
-    change: Change
+    change: Change | Forgetting
 
     def encode(self) -> bytes:
         """Return it as a frame."""
+        if isinstance(self.change, Forgetting):
+            return _framed(
+                _HEAD.pack(self.number, self.deadline, _FORGET), bytes(self.change.user)
+            )
         if isinstance(self.change, Removal):
             source = self.change.source.encode()
             head = _HEAD.pack(self.number, self.deadline, _REMOVE)
@@ -87,6 +91,8 @@ class Submission:
         """
         try:
             number, deadline, kind = _HEAD.unpack_from(frame)
+            if kind == _FORGET:
+                return cls(number, deadline, _forgetting(frame))
             if kind == _REMOVE:
                 return cls(number, deadline, _removal(frame))
             return cls(number, deadline, tuple(_events(frame)))
@@ -100,6 +106,13 @@ def _removal(frame: bytes) -> Removal:
     if at != len(frame):
         raise IndexError
     return Removal(UserKey(user), digest, source.decode())
+
+
+def _forgetting(frame: bytes) -> Forgetting:
+    user = frame[_HEAD.size :]
+    if len(user) != KEY_BYTES:
+        raise IndexError
+    return Forgetting(UserKey(user))
 
 
 def _events(frame: bytes) -> Iterator[LabelEvent]:
@@ -147,16 +160,23 @@ class Answer:
         None: it could not be written.
     text
         Why not.
+    n_events
+        Events deleted.
+    is_last
+        Whether no other answer to the same submission follows.
     """
 
     number: int
     outcome: LearnOutcome | None
     text: str = ""
+    n_events: int = 0
+    is_last: bool = True
 
     def encode(self) -> bytes:
         """Return it as a frame."""
         code = _FAILED if self.outcome is None else _OUTCOMES.index(self.outcome)
-        return _framed(_ANSWER.pack(self.number, code), self.text.encode())
+        fixed = _ANSWER.pack(self.number, code, not self.is_last, self.n_events)
+        return _framed(fixed, self.text.encode())
 
     @classmethod
     def decode(cls, frame: bytes) -> "Answer":
@@ -168,9 +188,10 @@ class Answer:
             Where it is none.
         """
         try:
-            number, code = _ANSWER.unpack_from(frame)
+            number, code, is_more, n_events = _ANSWER.unpack_from(frame)
             outcome = None if code == _FAILED else _OUTCOMES[code]
-            return cls(number, outcome, frame[_ANSWER.size :].decode())
+            text = frame[_ANSWER.size :].decode()
+            return cls(number, outcome, text, n_events, not is_more)
         except (struct.error, IndexError, UnicodeDecodeError) as error:
             raise ProtocolError(f"an answer of {len(frame)} bytes is torn") from error
 

@@ -8,13 +8,15 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mtspam.config import Settings
 from mtspam.errors import DataError, JournalError, MtspamError
 from mtspam.journal import Journal
+from mtspam.serve.contract import LearnOutcome
 from mtspam.serve.keeper import ModelKeeper
 from mtspam.serve.live import LiveArea
+from mtspam.serve.parts import Forgetting
 from mtspam.serve.submissions import Answer, Frames, Submission
 from mtspam.spam.state import StateDirectory
 
@@ -57,6 +59,8 @@ class Writer:
         self._area = area
         self._selector = selectors.DefaultSelector()
         self._waiting: list[tuple[_Worker, Submission]] = []
+        self._forgets: list[tuple[_Worker, Submission]] = []
+        self._folding: list[tuple[int, _Worker, Answer]] = []
         listener.settimeout(0.0)
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
 
@@ -72,10 +76,12 @@ class Writer:
             else:
                 key.data()
         self._write()
+        self._forget()
         try:
             self._keeper.tend()
         except MtspamError:
             _log.exception("the model could not be looked after")
+        self._tell_forgotten()
 
     def _accept(self) -> None:
         try:
@@ -120,13 +126,17 @@ class Writer:
         group: list[tuple[_Worker, Submission]] = []
         while self._waiting and len(group) < _GROUP:
             worker, submission = self._waiting.pop(0)
-            if submission.deadline >= now:
+            if submission.deadline < now:
+                continue
+            if isinstance(submission.change, Forgetting):
+                self._forgets.append((worker, submission))
+            else:
                 group.append((worker, submission))
         if group:
             self._write_group(group)
 
     def _write_group(self, group: list[tuple[_Worker, Submission]]) -> None:
-        changes = [submission.change for _, submission in group]
+        changes = [one.change for _, one in group if not isinstance(one.change, Forgetting)]
         try:
             outcomes = self._keeper.commit(changes)
         except DataError as error:
@@ -147,6 +157,43 @@ class Writer:
             worker.unsent += answer.encode()
         for worker in {id(worker): worker for worker, _ in group}.values():
             self._serve(worker, selectors.EVENT_WRITE)
+
+    def _forget(self) -> None:
+        """Delete whom to forget, once nobody here reads the journal or holds a copy of the model.
+
+        A reader would keep pages alive of what is deleted, a snapshot in the making its weights.
+        """
+        while self._forgets and self._keeper.is_quiet:
+            worker, submission = self._forgets.pop(0)
+            if submission.deadline < time.monotonic():
+                continue
+            if isinstance(submission.change, Forgetting):
+                self._forget_user(worker, submission.number, submission.change)
+
+    def _forget_user(self, worker: _Worker, number: int, forgetting: Forgetting) -> None:
+        try:
+            n_events, place = self._keeper.forget(forgetting.user)
+        except MtspamError as error:
+            _log.error("nobody was forgotten, or not wholly", extra={"error": str(error)})
+            self._tell(worker, Answer(number, None, str(error)))
+            return
+        done = Answer(number, LearnOutcome.REMOVED, n_events=n_events)
+        if place > self._keeper.folded:
+            self._tell(worker, replace(done, is_last=False))
+        self._folding.append((place, worker, done))
+
+    def _tell_forgotten(self) -> None:
+        """Tell those whose wish the model in use fulfils."""
+        folding, self._folding = self._folding, []
+        for place, worker, done in folding:
+            if place <= self._keeper.folded:
+                self._tell(worker, done)
+            else:
+                self._folding.append((place, worker, done))
+
+    def _tell(self, worker: _Worker, answer: Answer) -> None:
+        worker.unsent += answer.encode()
+        self._serve(worker, selectors.EVENT_WRITE)
 
     def _flush(self, worker: _Worker) -> None:
         if worker.sock.fileno() < 0:

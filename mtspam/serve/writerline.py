@@ -3,14 +3,15 @@
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mtspam.config import ServeSettings
 from mtspam.errors import ProtocolError
 from mtspam.journal import LabelEvent
-from mtspam.serve.contract import BusyError, LearnOutcome, UnavailableError
-from mtspam.serve.parts import Removal
+from mtspam.ranking.versions import VersionStore
+from mtspam.serve.contract import BusyError, Forgotten, LearnOutcome, UnavailableError
+from mtspam.serve.parts import Forgetting, Removal
 from mtspam.serve.submissions import Answer, Change, Frames, Submission
 from mtspam.serve.unixsockets import short_path
 
@@ -28,6 +29,7 @@ class _Pending:
 
     frame: bytes
     answer: asyncio.Future[Answer]
+    partial: Answer | None = None
 
 
 class WriterClient:
@@ -68,14 +70,25 @@ class WriterClient:
         UnavailableError
             Where it cannot be written, or not in time; it may be given again.
         """
-        return await self._submit(events)
+        return _outcome(await self._submit(events, self._settings.label_seconds))
 
     async def remove(self, removal: Removal) -> LearnOutcome:
         """Take a label back; `LearnOutcome.UNKNOWN` where there was none. Raises as `label`."""
-        return await self._submit(removal)
+        return _outcome(await self._submit(removal, self._settings.label_seconds))
 
-    async def _submit(self, change: Change) -> LearnOutcome:
-        most, seconds = self._settings.max_queued_labels, self._settings.label_seconds
+    async def forget(self, forgetting: Forgetting) -> Forgotten:
+        """Delete a user's events and fold anew without them; raises as `label`.
+
+        Where the fold takes longer than may be waited for, the answer says so.
+        """
+        answer = await self._submit(forgetting, self._settings.forget_seconds)
+        if answer.outcome is None:
+            raise UnavailableError(answer.text)
+        versions = tuple(VersionStore.of_state(self._path.parent).names())
+        return Forgotten(answer.n_events, answer.is_last, versions)
+
+    async def _submit(self, change: Change | Forgetting, seconds: float) -> Answer:
+        most = self._settings.max_queued_labels
         if len(self._pending) >= most:
             raise BusyError(f"{most} labels wait for the writer already; try again later")
         self._number += 1
@@ -89,16 +102,15 @@ class WriterClient:
             self._connect()
         try:
             async with asyncio.timeout(seconds):
-                answer = await pending.answer
+                return await pending.answer
         except TimeoutError:
+            if pending.partial is not None:
+                return pending.partial
             raise UnavailableError(
                 f"the writer did not answer within {seconds:g} seconds; give the label again"
             ) from None
         finally:
             del self._pending[number]
-        if answer.outcome is None:
-            raise UnavailableError(answer.text)
-        return answer.outcome
 
     # The connection.
 
@@ -124,8 +136,16 @@ class WriterClient:
     def take(self, answer: Answer) -> None:
         """Take what the writer says."""
         pending = self._pending.get(answer.number)
-        if pending is not None and not pending.answer.done():
+        if pending is None or pending.answer.done():
+            return
+        if pending.partial is not None and answer.outcome is not None:
+            # A writer that took over from one that died found nothing more to delete.
+            n_events = max(answer.n_events, pending.partial.n_events)
+            answer = replace(answer, n_events=n_events)
+        if answer.is_last:
             pending.answer.set_result(answer)
+        else:
+            pending.partial = answer
 
     def lose(self) -> None:
         """Note that the writer is gone, and look for the next one if somebody waits."""
@@ -144,6 +164,12 @@ class WriterClient:
             if not pending.answer.done():
                 pending.answer.set_exception(UnavailableError("the service is stopping"))
         await asyncio.sleep(0)
+
+
+def _outcome(answer: Answer) -> LearnOutcome:
+    if answer.outcome is None:
+        raise UnavailableError(answer.text)
+    return answer.outcome
 
 
 class _Line(asyncio.Protocol):

@@ -1,22 +1,24 @@
-"""Our own endpoints: judge, explain, learn, unlearn, status."""
+"""Our own endpoints: judge, explain, learn, unlearn, forget, status."""
 
 import time
 from dataclasses import dataclass
 from typing import Annotated
 
-from litestar import Controller, get, post
+from litestar import Controller, Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import QueryParameter
 
 from mtspam import __version__
+from mtspam.errors import DataError
 from mtspam.serve.contract import Envelope
 from mtspam.serve.http.desk import AnyRequest, desk_of, may_teach, message_in, totals_of
 from mtspam.serve.http.messages import RefusedError
 from mtspam.serve.http.replies import (
     ErrorReply,
     ExplainedReply,
+    ForgottenReply,
     JudgedReply,
     LearntReply,
     StatusReply,
@@ -27,6 +29,7 @@ __all__ = ["OwnController", "TakesMessage", "refusals"]
 
 _MAX_ADDRESS_CHARACTERS = 998
 _MAX_REASONS = 1_000
+_FORGOTTEN_STATUS = {True: 200, False: 202}
 _REFUSALS = {
     208: "The same was said before; nothing was done.",
     400: "The request is malformed.",
@@ -184,6 +187,43 @@ class OwnController(Controller):
             return LearntReply.of(
                 await service.unlearn(raw if id is None else id, user=user, source=source)
             )
+
+    @post(
+        "/forget",
+        status_code=200,
+        guards=[may_teach],
+        responses={
+            202: ResponseSpec(
+                ForgottenReply,
+                generate_examples=False,
+                description="The events are deleted; the model without them is being folded.",
+            ),
+            **refusals(400, 401, 403, 429, 503),
+        },
+        security=[{"password": []}],
+    )
+    async def forget(
+        self,
+        request: AnyRequest,
+        user: Annotated[
+            str,
+            QueryParameter(
+                description="Address of who is to be forgotten.",
+                min_length=1,
+                max_length=_MAX_ADDRESS_CHARACTERS,
+            ),
+        ],
+    ) -> Response[ForgottenReply]:
+        """Delete all that a user ever said, and fold the model anew without it.
+
+        When the answer comes nothing of it is on the disk, nor in any model in use.
+        """
+        try:
+            forgotten = await desk_of(request).service.forget(user)
+        except DataError as error:
+            raise RefusedError(400, str(error)) from error
+        status = _FORGOTTEN_STATUS[forgotten.is_folded]
+        return Response(ForgottenReply.of(forgotten), status_code=status)
 
     @get("/status")
     async def status(self, request: AnyRequest) -> StatusReply:

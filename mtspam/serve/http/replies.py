@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Self
 
-from mtspam.serve.contract import Action, LearnOutcome, Learnt, Ruling
+from mtspam.serve.contract import Action, Forgotten, LearnOutcome, Learnt, Ruling
 from mtspam.spam.records import Explanation, Judgement
 from mtspam.types import Verdict
 
 __all__ = [
     "ErrorReply",
     "ExplainedReply",
+    "ForgottenReply",
     "JudgedReply",
     "LearntReply",
     "Levels",
@@ -142,6 +143,24 @@ class ExplainedReply:
             ],
             views=[ViewReply(*view) for view in explanation.views],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ForgottenReply:
+    """How many events of a user were deleted, and what may still hold some of them.
+
+    `folded` says whether the model in use never learnt them; if not, it is being folded.
+    `rank_versions` are trained versions of the ranking, which `mtspam rank train` replaces.
+    """
+
+    events: int
+    folded: bool
+    rank_versions: tuple[str, ...]
+
+    @classmethod
+    def of(cls, forgotten: Forgotten) -> Self:
+        """Return the reply that tells of it."""
+        return cls(forgotten.n_events, forgotten.is_folded, forgotten.versions)
 
 
 @dataclass(frozen=True, slots=True)
