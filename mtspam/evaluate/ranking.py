@@ -22,6 +22,9 @@ __all__ = ["HISTORY_SPLITS", "RankFigure", "RankRow", "earlier_queries", "rank_r
 HISTORY_SPLITS = (("0", 0, 0), ("1-2", 1, 2), ("3-5", 3, 5), ("more", 6, 1 << 62))
 """How many earlier rankings a user had: name, least, most."""
 
+_NUMBERED = 5
+"""Up to this one, a user's rankings are also told apart one by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class RankFigure:
@@ -41,7 +44,7 @@ class RankRow:
     name
         The order.
     split
-        ``all``, ``history 1-2`` or ``market NAME``.
+        ``all``, ``history 1-2``, ``ranking 5`` (of its user) or ``market NAME``.
     n_queries
         Queries that count by the rule for those without a relevant document.
     ndcg_at_10, ndcg_at_5
@@ -112,6 +115,9 @@ def rank_rows(
     if table.user.any():
         for name, least, most in HISTORY_SPLITS:
             splits[f"history {name}"] = (earlier >= least) & (earlier <= most)
+        for number in range(1, _NUMBERED + 1):
+            is_known = table.user != 0
+            splits[f"ranking {number}"] = is_known & (earlier == number - 1)
     if len(table.markets) > 1:
         for place, name in enumerate(table.markets):
             splits[f"market {name}"] = table.market == place

@@ -43,6 +43,9 @@ def test_rows_are_split_by_history_and_market() -> None:
         "all",
         "history 0",
         "history 1-2",
+        "ranking 1",
+        "ranking 2",
+        "ranking 3",
         "market north",
         "market south",
     }
