@@ -75,3 +75,11 @@ def running_service(tmp_path):
     """A service with the default settings on free ports."""
     with serving(tmp_path) as service:
         yield service
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what starts real servers: `pytest` alone leaves it out, `pytest -m ''` runs it."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.hosts)
