@@ -7,7 +7,7 @@ and leaves a JSON for each in ``benchmarks/results/``.
 import argparse
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,10 @@ _TARGET = "t1"
 _N_NEGATIVES = 99
 _N_QUERIES = {"tiny": 300, "full": 12_000}
 _N_RANKINGS = {"tiny": 400, "full": None}
+_ROUNDS = {"tiny": 20, "full": 200}
+"""Trees of each peer."""
+_OUR_ROUNDS = {"tiny": 40, "full": Settings().ranking.rounds}
+"""Our trees at most: they stop early."""
 _MOVIE_SHARE = {"tiny": 0.01, "full": 0.2}
 
 
@@ -59,32 +63,38 @@ class Plan:
     wheel: Path
     seed: int
 
+    @property
+    def settings(self) -> Settings:
+        """Our settings: the defaults, but for the number of trees where it has to be quick."""
+        settings = Settings()
+        return replace(settings, ranking=replace(settings.ranking, rounds=_OUR_ROUNDS[self.size]))
 
-def _with_peers(found: HeldOut, *, columns: list[str]) -> dict[str, Scores]:
+
+def _with_peers(found: HeldOut, *, columns: list[str], rounds: int) -> dict[str, Scores]:
     """Add the peers, trained on the features that need no history."""
     n_train = found.whole.n_queries - found.table.n_queries
     train = found.whole.take(np.arange(n_train)).only_columns(columns)
     test = found.table.only_columns(columns)
-    return {**found.scores, **{name: peer(train, test) for name, peer in PEERS.items()}}
+    return {**found.scores, **{name: peer(train, test, rounds) for name, peer in PEERS.items()}}
 
 
-def _events_task(found: HeldOut, seed: int) -> list[RankRow]:
+def _events_task(found: HeldOut, plan: Plan) -> list[RankRow]:
     plain = [name for name in found.whole.columns if not name.startswith("history ")]
-    scores = _with_peers(found, columns=plain)
+    scores = _with_peers(found, columns=plain, rounds=_ROUNDS[plan.size])
     scores["item-to-item"] = found.table.column("history together everyone cosine").astype(float)
     earlier = earlier_queries(found.whole)[-found.table.n_queries :]
-    return rank_rows(found.table, scores, earlier, seed=seed)
+    return rank_rows(found.table, scores, earlier, seed=plan.seed)
 
 
 def _ranklens(plan: Plan) -> list[RankRow]:
     events = ranklens_events(plan.data, _N_RANKINGS[plan.size])
-    return _events_task(evaluate_events(events, Settings(), held_out=0.2), plan.seed)
+    return _events_task(evaluate_events(events, plan.settings, held_out=0.2), plan)
 
 
 def _movielens(plan: Plan) -> list[RankRow]:
     """Rank by conversion: click and conversion learnt jointly, next to conversion alone."""
     events = movielens_events(plan.wheel, seed=plan.seed, share=_MOVIE_SHARE[plan.size])
-    settings = Settings()
+    settings = plan.settings
     found = evaluate_events(events, settings, held_out=0.2)
     n_train = found.whole.n_queries - found.table.n_queries
     train, test = found.whole.take(np.arange(n_train)), found.table
@@ -109,8 +119,6 @@ def _movielens(plan: Plan) -> list[RankRow]:
 
 def _as_click(table: FeatureTable) -> FeatureTable:
     """Return the table with conversions in place of clicks, and no second task."""
-    from dataclasses import replace
-
     return replace(
         table, click=table.conversion, conversion=np.full(table.n_rows, np.nan, np.float32)
     )
@@ -127,14 +135,14 @@ def _xmrec(plan: Plan) -> list[RankRow]:
         history = _bought(purchases, markets)
         train = _taught_table(history, purchases, _N_QUERIES[plan.size], plan.seed)
         test = _table(history, asked)
-        trunk = train_both(train, Settings().ranking).trunk
+        trunk = train_both(train, plan.settings.ranking).trunk
         scores[f"mtspam, {name}"] = trunk.scores(test.values, 0).click
         scores[f"item-to-item, {name}"] = test.column("history together everyone cosine").astype(
             float
         )
         scores[f"popularity, {name}"] = test.column("history clicks everyone").astype(float)
     for name, peer in PEERS.items():
-        scores[f"{name}, same features"] = peer(train, test)
+        scores[f"{name}, same features"] = peer(train, test, _ROUNDS[plan.size])
     return rank_rows(test, scores, np.zeros(test.n_queries, np.int64), seed=plan.seed)
 
 
@@ -203,8 +211,8 @@ def _example(plan: Plan) -> list[RankRow]:
     events = list(read_events([str(folder / "rank.train")], form="letor"))
     later = list(read_events([str(folder / "rank.test")], form="letor"))
     tested = {event.id for event in later if isinstance(event, RankingShown)}
-    found = evaluate_events([*events, *later], Settings(), held_out=0.2, tested=tested)
-    return _events_task(found, plan.seed)
+    found = evaluate_events([*events, *later], plan.settings, held_out=0.2, tested=tested)
+    return _events_task(found, plan)
 
 
 TASKS: Mapping[str, Callable[[Plan], list[RankRow]]] = {
@@ -244,7 +252,7 @@ def main() -> None:
             "size": given.size,
             "seed": given.seed,
             "metric_rule": METRIC_RULE,
-            "settings_digest": Settings().digest(),
+            "settings_digest": plan.settings.digest(),
             "rows": as_json(rows),
         }
         write_result(BENCHMARK, name, record)

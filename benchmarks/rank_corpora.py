@@ -147,5 +147,7 @@ def _rankings(ratings: pl.DataFrame, generator: np.random.Generator) -> Iterator
 
 
 def _table(archive: zipfile.ZipFile, ending: str) -> pl.DataFrame:
-    frame = pl.read_csv(archive.read(_MOVIELENS + ending), separator="\t", quote_char=None)
+    text = archive.read(_MOVIELENS + ending)
+    # A year may be no number, and far down.
+    frame = pl.read_csv(text, separator="\t", quote_char=None, infer_schema_length=None)
     return frame.rename({name: name.partition(":")[0] for name in frame.columns})
