@@ -110,18 +110,13 @@ class Common:
 
     def _is_served(self) -> bool:
         """Say whether a service answers on the control socket."""
-        import socket
+        from mtspam.serve.client import ServiceClient, control_socket
 
-        from mtspam.serve.client import control_socket
-        from mtspam.serve.unixsockets import short_path
-
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(_LOOK_SECONDS)
-            try:
-                with short_path(control_socket(self.state_path, self.config)) as path:
-                    client.connect(path)
-            except (OSError, MtspamError):
-                return False
+        try:
+            path = control_socket(self.state_path, self.config)
+            ServiceClient(path, timeout_seconds=_LOOK_SECONDS).status()
+        except MtspamError:
+            return False
         return True
 
 

@@ -72,6 +72,41 @@ def test_why_names_words_and_levels(run, service, files):
     assert not any(reason["personal"] for reason in reply["reasons"])
 
 
+def test_a_user_is_forgotten_by_the_service(run, service, files):
+    before = told(run("ask", "score", files / "pills.eml", "--user", ANA, "--json"))
+    run("ask", "learn", "spam", files, "--user", ANA)
+    assert run("ask", "forget", ANA).stdout == "2 events erased\n"
+    assert told(run("ask", "score", files / "pills.eml", "--user", ANA, "--json")) == before
+    assert "nothing is known" in run("ask", "forget", ANA, code=Exit.FAILED).stdout
+
+
+def test_versions_that_rest_on_who_is_forgotten_are_named(run, service, environment, files):
+    version = environment / "rank" / "0001"
+    version.mkdir(parents=True)
+    (version / "trunk.snapshot").touch()
+    run("ask", "learn", "spam", files, "--user", ANA)
+    assert "still (0001): train again" in run("ask", "forget", ANA).stdout
+    run("ask", "learn", "spam", files, "--user", ANA)
+    reply = told(run("ask", "forget", ANA, "--json"))
+    assert reply == {"events": 2, "folded": True, "rank_versions": ["0001"]}
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (("learn", "spam", "{}"), "use mtspam ask learn …"),
+        (("unlearn", "{}"), "use mtspam ask unlearn …"),
+        (("forget", ANA), "use mtspam ask forget …"),
+        (("fold",), "it folds by itself"),
+    ],
+)
+def test_what_the_service_s_lock_refuses_says_what_to_do(run, service, files, words, advice):
+    args = [word.replace("{}", str(files / "pills.eml")) for word in words]
+    (line,) = run(*args, code=Exit.STATE).stderr.splitlines()
+    assert "the service is running" in line
+    assert advice in line
+
+
 def test_status_says_how_the_service_is(run, service):
     reply = told(run("ask", "status", "--json"))
     assert {"version", "uptime", "counts"} <= reply.keys()

@@ -73,6 +73,19 @@ def test_what_is_taken_back_is_gone_from_every_worker(whole):
     assert whole.labels() == []
 
 
+def test_who_is_forgotten_is_gone_from_every_worker(whole):
+    for n in range(4):
+        whole.client.learn(lunch(n), "ham", user="bob@example.org")
+    before = check_by_all(whole, pills(0))
+    for n in range(4):
+        whole.client.learn(pills(n), "spam", user="ana@example.org")
+    assert min(check_by_all(whole, pills(0)).values()) > max(before.values())
+    told = whole.client.forget("ana@example.org")
+    assert told == {"events": 4, "folded": True, "rank_versions": []}
+    assert check_by_all(whole, pills(0)) == before
+    assert [value for _, value in whole.labels()] == [0] * 4
+
+
 def test_the_model_that_was_served_is_the_fold_of_the_journal(whole):
     for n in range(8):
         whole.client.learn(pills(n), "spam", user=f"u{n % 3}@example.org")

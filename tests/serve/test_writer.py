@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -20,9 +21,11 @@ from mtspam.config import ModelSettings, ServeSettings, Settings
 from mtspam.errors import MtspamError, ProtocolError
 from mtspam.journal import Journal, LabelEvent
 from mtspam.mail.views import N_VIEWS
-from mtspam.serve.contract import BusyError, LearnOutcome, UnavailableError
+from mtspam.serve import keeper
+from mtspam.serve.background import Fold
+from mtspam.serve.contract import BusyError, Forgotten, LearnOutcome, UnavailableError
 from mtspam.serve.live import LiveArea, LiveView
-from mtspam.serve.parts import Removal
+from mtspam.serve.parts import Forgetting, Removal
 from mtspam.serve.submissions import Answer, Frames, Submission
 from mtspam.serve.unixsockets import bind_unix
 from mtspam.serve.writer import run_writer
@@ -423,6 +426,130 @@ def test_what_is_no_submission_drops_the_line_and_nobody_elses(writer):
     assert with_client(writer, work) is LearnOutcome.NEW
 
 
+# Forgetting.
+
+
+class HeldFold(Fold):
+    """A fold that takes longer than anybody waits."""
+
+    def work(self):
+        threading.Event().wait()
+
+
+async def teach_both(client, users=(ANA, BOB)):
+    """Labels of two users by turns; they differ about some messages."""
+    for n in range(24):
+        for user in users:
+            await client.label((label(n, (n + (user == BOB)) % 2, user=user),))
+
+
+def arrays_of(writer):
+    return {name: array.copy() for name, array in writer.view().learner.arrays().items()}
+
+
+def assert_never_held(writer, without):
+    """Hold a writer's model to that of one that never heard of the user."""
+    found, wanted = arrays_of(writer), arrays_of(without)
+    assert found.keys() == wanted.keys()
+    for name, array in wanted.items():
+        assert np.array_equal(found[name], array), name
+    assert not [
+        path.name
+        for path in writer.directory.path.iterdir()
+        if path.is_file() and bytes(ANA) in path.read_bytes()
+    ]
+
+
+@pytest.fixture
+def without_ana(start, tmp_path):
+    writer = start(tmp_path / "without")
+    with_client(writer, lambda client: teach_both(client, (BOB,)))
+    return writer
+
+
+def forget_ana(client):
+    return client.forget(Forgetting(ANA))
+
+
+def test_who_is_forgotten_was_never_there(writer, without_ana):
+    with_client(writer, teach_both)
+    assert with_client(writer, forget_ana) == Forgotten(24)
+    assert_never_held(writer, without_ana)
+    assert with_client(writer, forget_ana) == Forgotten(0)
+    assert writer.stop() == 0
+    with SpamFilter.open(writer.directory.path, writer.settings) as spam_filter:
+        assert spam_filter.check().is_equal
+
+
+def test_a_snapshot_of_who_is_forgotten_is_gone(start, tmp_path, without_ana):
+    settings = Settings(model=SMALL, serve=ServeSettings(snapshot_seconds=1.0))
+    writer = start(tmp_path / "state", settings)
+    with_client(writer, teach_both)
+    wait_until(lambda: writer.area.state().snapshot_position == 48, "a snapshot")
+    assert bytes(ANA) in writer.directory.snapshot.read_bytes()
+    assert with_client(writer, forget_ana) == Forgotten(24)
+    assert_never_held(writer, without_ana)
+    wait_until(lambda: writer.area.state().snapshot_position == 49, "another snapshot")
+    assert_never_held(writer, without_ana)
+
+
+def test_labels_given_while_somebody_is_forgotten_are_kept(writer):
+    async def work(client):
+        await teach_both(client)
+        more = [label(n, n % 2, user=BOB) for n in range(100, 160)]
+        forgetting = asyncio.ensure_future(client.forget(Forgetting(ANA)))
+        told = await gathered(client, more)
+        return told, await forgetting
+
+    assert with_client(writer, work) == (["new"] * 60, Forgotten(24))
+    assert len(writer.written()) == 24 + 60
+    wait_until(lambda: writer.area.state().n_corrections == 0, "an exact model")
+    assert writer.stop() == 0
+    with SpamFilter.open(writer.directory.path, writer.settings) as spam_filter:
+        assert spam_filter.check().is_equal
+
+
+def test_a_fold_that_takes_long_is_told_of(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(keeper, "Fold", HeldFold)
+    writer = start(tmp_path / "state")
+    with_client(writer, teach_both)
+    assert with_client(writer, forget_ana, forget_seconds=1.0) == Forgotten(24, is_folded=False)
+    assert not writer.directory.snapshot.exists()
+
+
+def test_a_writer_killed_before_the_fold_has_forgotten(start, tmp_path, monkeypatch, without_ana):
+    monkeypatch.setattr(keeper, "Fold", HeldFold)
+    writer = start(tmp_path / "state")
+
+    async def work(client):
+        await teach_both(client)
+        forgetting = asyncio.ensure_future(client.forget(Forgetting(ANA)))
+        while len(await asyncio.to_thread(writer.written)) > 24:
+            await asyncio.sleep(0.01)
+        assert not forgetting.done()
+        writer.stop(signal.SIGKILL)
+        monkeypatch.undo()
+        await asyncio.to_thread(writer.start)
+        return await forgetting
+
+    assert with_client(writer, work).is_folded
+    assert_never_held(writer, without_ana)
+
+
+def test_somebody_unknown_is_forgotten_without_a_fold(writer):
+    with_client(writer, lambda client: teach_both(client, (BOB,)))
+    assert with_client(writer, forget_ana) == Forgotten(0)
+    assert writer.area.state().n_refolds == 0
+    assert len(writer.written()) == 24
+
+
+def test_trained_versions_are_told_of(writer):
+    version = writer.directory.path / "rank" / "0001"
+    version.mkdir(parents=True)
+    (version / "trunk.snapshot").touch()
+    assert with_client(writer, forget_ana).versions == ("0001",)
+
+
 # The form of what goes over the line.
 
 keys = st.sampled_from([NOBODY, b"k" * 16])
@@ -452,10 +579,11 @@ changes = st.lists(events, min_size=1, max_size=3).map(tuple) | st.builds(
     digest=st.binary(min_size=16, max_size=16),
     source=st.text("abc", max_size=9),
 )
+wishes = st.builds(Forgetting, user=st.binary(min_size=16, max_size=16).map(UserKey))
 
 
 def plain(change):
-    if isinstance(change, Removal):
+    if isinstance(change, Removal | Forgetting):
         return change
     return [
         (
@@ -466,7 +594,7 @@ def plain(change):
     ]
 
 
-@given(st.integers(0, 2**64 - 1), st.floats(0, 1e9), changes)
+@given(st.integers(0, 2**64 - 1), st.floats(0, 1e9), changes | wishes)
 def test_a_submission_is_read_as_it_was_written(number, deadline, change):
     frames = Frames()
     frames.feed(Submission(number, deadline, change).encode())
@@ -476,7 +604,7 @@ def test_a_submission_is_read_as_it_was_written(number, deadline, change):
     assert plain(found.change) == plain(change)
 
 
-@given(changes, st.data())
+@given(changes | wishes, st.data())
 def test_a_torn_submission_is_refused(change, data):
     frame = Submission(1, 2.0, change).encode()[4:]
     cut = data.draw(st.integers(0, len(frame) - 1))
@@ -512,7 +640,7 @@ def test_a_frame_that_is_too_large_is_refused():
 
 @pytest.mark.parametrize("outcome", [None, *LearnOutcome])
 def test_an_answer_is_read_as_it_was_written(outcome):
-    answer = Answer(7, outcome, "why: é")
+    answer = Answer(7, outcome, "why: é", n_events=3, is_last=False)
     assert Answer.decode(answer.encode()[4:]) == answer
 
 

@@ -27,6 +27,7 @@ PATHS = {
     "/stat",
     "/symbols",
     "/v1/explain",
+    "/v1/forget",
     "/v1/judge",
     "/v1/learn",
     "/v1/status",

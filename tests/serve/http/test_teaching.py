@@ -4,14 +4,14 @@ import logging
 import pytest
 
 from mtspam.errors import ConfigError
-from mtspam.serve.contract import BusyError, UnavailableError
+from mtspam.serve.contract import BusyError, Forgotten, UnavailableError
 from mtspam.serve.http import passwords
 from mtspam.serve.http.passwords import Gate, hash_password, is_password
 from tests.serve.http.conftest import HASHED, LUNCH, PASSWORD, PILLS, serving, settings_with
 
 KNOWN = {"Password": PASSWORD}
 WRITING = ["/learnspam", "/learnham", "/learnclass", "/v1/learn?label=spam", "/v1/unlearn"]
-GUARDED = [*WRITING, "/v1/explain"]
+GUARDED = [*WRITING, "/v1/explain", "/v1/forget?user=lou@example.org"]
 
 
 def mail(n):
@@ -154,6 +154,39 @@ def test_labels_are_taken_and_taken_back(running):
     ]
     outcomes += [running.control(f"/v1/unlearn?{user}", message).json["outcome"] for _ in range(2)]
     assert outcomes == ["new", "same", "changed", "removed", "unknown"]
+
+
+def test_a_user_is_forgotten(running):
+    for n in range(3):
+        running.control("/v1/learn?label=spam&user=ned@example.org", mail(40 + n))
+    target = "/v1/forget?user=ned@example.org"
+    wanted = {"events": 3, "folded": True, "rank_versions": []}
+    assert running.post(target, headers={"Password": PASSWORD}).json == wanted
+    assert running.control(target).json == {**wanted, "events": 0}
+
+
+@pytest.mark.parametrize("query", ["", "?user=", "?user=%20"])
+def test_nobody_is_not_forgotten(running, query):
+    assert running.control(f"/v1/forget{query}").status == 400
+
+
+class Slow:
+    """A service whose fold takes longer than anybody waits."""
+
+    def __init__(self, service):
+        self._service = service
+
+    def __getattr__(self, name):
+        return getattr(self._service, name)
+
+    async def forget(self, user):
+        return Forgotten(7, is_folded=False)
+
+
+def test_a_fold_that_goes_on_is_told_of(tmp_path):
+    with serving(tmp_path, wrap=Slow) as running:
+        reply = running.control("/v1/forget?user=ned@example.org")
+    assert (reply.status, reply.json["events"], reply.json["folded"]) == (202, 7, False)
 
 
 def test_a_message_just_judged_is_learnt_by_its_id(running):
