@@ -50,6 +50,7 @@ def requests(
         If a column is missing or a value does not fit.
     """
     from mtspam.search.reading.values import milliseconds
+    from mtspam.search.text import with_text_features
 
     for name in (columns.query_id, columns.item):
         if name not in frame.columns:
@@ -66,17 +67,15 @@ def requests(
             places.sort(key=lambda place: _number(rows[place].get(columns.position)))
         first = rows[places[0]]
         time = first.get(columns.time)
-        yield (
-            places,
-            RankingShown(
-                id=str(query),
-                time=0 if time is None else milliseconds(time, f"{path}: row {places[0] + 1}"),
-                items=tuple(_candidate(rows[place], columns, features) for place in places),
-                query=_text(first.get(columns.query)),
-                user=_text(first.get(columns.user)),
-                market=_text(first.get(columns.market)),
-            ),
+        asked = RankingShown(
+            id=str(query),
+            time=0 if time is None else milliseconds(time, f"{path}: row {places[0] + 1}"),
+            items=tuple(_candidate(rows[place], columns, features) for place in places),
+            query=_text(first.get(columns.query)),
+            user=_text(first.get(columns.user)),
+            market=_text(first.get(columns.market)),
         )
+        yield places, with_text_features(asked, [one.fields for one in asked.items])
 
 
 def _candidate(row: dict[str, Any], columns: "TableColumns", features: list[str]) -> ShownItem:

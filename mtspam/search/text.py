@@ -3,15 +3,16 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
-from mtspam.search.events import FieldValue, RankingShown
+from mtspam.search.events import Event, FieldValue, Item, RankingShown
 from mtspam.search.keys import key
 
-__all__ = ["COLUMNS", "query_crosses", "text_features"]
+__all__ = ["COLUMNS", "TextMatcher", "query_crosses", "text_features", "with_text_features"]
 
 COLUMNS = ("text bm25", "text share", "text phrase", "text length", "text age", "text spam")
 
@@ -19,6 +20,7 @@ _WORD = re.compile(r"\w+")
 _TIMES = ("published", "time", "date", "timestamp")
 _DAY_MS = 86_400_000.0
 _MOST_CROSSES = 64
+_MOST_DOCUMENTS = 1_000_000
 
 
 def text_features(
@@ -78,6 +80,67 @@ def text_features(
         if spam_score is not None:
             out[row, 5] = spam_score(texts[row])
     return out
+
+
+def with_text_features(
+    ranking: RankingShown,
+    fields: Sequence[Mapping[str, FieldValue]],
+    *,
+    spam_score: Callable[[str], float] | None = None,
+) -> RankingShown:
+    """Give candidates what `text_features` says, unless they have numbers of their own.
+
+    Parameters and references are those of `text_features`; a ranking without a query stays as it
+    is.
+    """
+    has_numbers = any(
+        isinstance(value, float | int) for one in ranking.items for value in one.fields.values()
+    )
+    if has_numbers or not ranking.query:
+        return ranking
+    found = text_features(ranking, fields, spam_score=spam_score)
+    items = (
+        replace(one, fields={**one.fields, **_known(row)})
+        for one, row in zip(ranking.items, found.tolist(), strict=True)
+    )
+    return replace(ranking, items=tuple(items))
+
+
+def _known(row: Sequence[float]) -> dict[str, float]:
+    return {name: value for name, value in zip(COLUMNS, row, strict=True) if value == value}  # noqa: PLR0124 - NaN alone differs from itself
+
+
+class TextMatcher:
+    """Gives rankings among events their text features, from what was told of documents before.
+
+    Parameters
+    ----------
+    spam_score
+        The log-odds that a text is spam; None: not asked.
+
+    Examples
+    --------
+    >>> from mtspam.search.events import ShownItem
+    >>> matcher = TextMatcher()
+    >>> told = Item(id="1", time=0, item="a", fields={"title": "a red car"})
+    >>> asked = RankingShown(id="2", time=1, items=(ShownItem("a"),), query="red")
+    >>> [matcher.enriched(told) == told, matcher.enriched(asked).items[0].fields["text share"]]
+    [True, 1.0]
+    """
+
+    def __init__(self, spam_score: Callable[[str], float] | None = None) -> None:
+        self._spam_score = spam_score
+        self._told: dict[str, Mapping[str, FieldValue]] = {}
+
+    def enriched(self, event: Event) -> Event:
+        """Return an event, a ranking with text features where nobody gave it numbers."""
+        if isinstance(event, Item):
+            if event.item in self._told or len(self._told) < _MOST_DOCUMENTS:
+                self._told[event.item] = event.fields
+        elif isinstance(event, RankingShown) and event.query:
+            fields = [{**self._told.get(one.item, {}), **one.fields} for one in event.items]
+            return with_text_features(event, fields, spam_score=self._spam_score)
+        return event
 
 
 def query_crosses(query: str, text: str, secret: bytes = b"") -> NDArray[np.uint64]:

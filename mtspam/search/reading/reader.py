@@ -12,6 +12,7 @@ from mtspam.search.reading.lines import numbered_lines, plain_suffix
 from mtspam.search.reading.metarank import event_of
 from mtspam.search.reading.tables import TABLES, TableColumns, read_table
 from mtspam.search.reading.ubi import is_ubi, ubi_event
+from mtspam.search.text import TextMatcher
 
 __all__ = ["read_events"]
 
@@ -23,6 +24,9 @@ def read_events(
     paths: Sequence[str], *, columns: TableColumns | None = None, form: str | None = None
 ) -> Iterator[Event]:
     r"""Yield the events of files, in the order of the files.
+
+    Rankings of a query whose candidates have no numbers are given text features, by what their
+    own fields and items before them say.
 
     Parameters
     ----------
@@ -51,9 +55,15 @@ def read_events(
     """
     if form is not None and form not in _FORMATS:
         raise DataError(f"format {form!r} is not known; it must be one of {', '.join(_FORMATS)}")
+    matcher = TextMatcher()
+    for event in _events(paths, columns or TableColumns(), form):
+        yield matcher.enriched(event)
+
+
+def _events(paths: Sequence[str], columns: TableColumns, form: str | None) -> Iterator[Event]:
     for path in paths:
         if form == "table" or (form is None and plain_suffix(path) in TABLES):
-            yield from read_table(path, columns or TableColumns())
+            yield from read_table(path, columns)
         elif form == "letor" or (form is None and _begins_with_grade(path)):
             yield from read_letor(path)
         else:

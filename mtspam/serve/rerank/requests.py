@@ -11,6 +11,7 @@ import msgspec
 from mtspam.config import RerankSettings
 from mtspam.errors import DataError
 from mtspam.search.events import FieldValue, RankingShown, ShownItem
+from mtspam.search.text import with_text_features
 
 __all__ = [
     "RerankRequest",
@@ -176,7 +177,7 @@ def ranking_of(
                 fields=fields,
             )
         )
-    return RankingShown(
+    asked = RankingShown(
         id=id_,
         time=now,
         items=tuple(items),
@@ -186,6 +187,11 @@ def ranking_of(
         session=_name(request.session, "session"),
         fields=_values(request.fields or {}, "fields"),
     )
+    texts = [
+        {"text": _text_of(document), **one.fields}
+        for document, one in zip(request.documents, items, strict=True)
+    ]
+    return with_text_features(asked, texts)
 
 
 def _read_document(

@@ -185,3 +185,23 @@ def test_what_is_missing_or_unknown(tmp_path):
         list(read_events([str(tmp_path / "nowhere.jsonl")]))
     with pytest.raises(DataError, match="format 'xml' is not known"):
         list(read_events([], form="xml"))
+
+
+def test_a_query_without_numbers_is_compared_with_texts(written):
+    ranking = {
+        "event": "ranking",
+        "id": "r",
+        "timestamp": TIME + 1,
+        "fields": [{"name": "query", "value": "red shoes"}],
+        "items": [{"id": "a"}, {"id": "b", "fields": [{"name": "title", "value": "red shoes"}]}],
+    }
+    told = {**ITEM, "fields": [{"name": "title", "value": "blue shoes"}]}
+    _, shown = read_events([written("e.jsonl", lines(told, ranking))])
+    blue, red = (one.fields for one in shown.items)
+    assert (blue["text share"], red["text share"]) == (0.5, 1.0)
+    assert (blue["text phrase"], red["text phrase"]) == (0.0, 1.0)
+    assert red["text bm25"] > blue["text bm25"] > 0
+    assert "text spam" not in red
+    ranking["items"][0]["fields"] = [{"name": "price", "value": 3}]
+    _, shown = read_events([written("e.jsonl", lines(told, ranking))])
+    assert dict(shown.items[0].fields) == {"price": 3.0}
