@@ -16,7 +16,7 @@ from rank_corpora import Purchases, movielens_events, ranklens_events, xmrec
 from rank_peers import PEERS, Scores
 from results import write_result
 
-from mtspam.commands.rank_evaluation import HeldOut, evaluate_events
+from mtspam.commands.rank_evaluation import HeldOut, evaluate_events, set_apart
 from mtspam.config import Settings
 from mtspam.evaluate.figures import as_json
 from mtspam.evaluate.ranking import RankRow, earlier_queries, rank_rows
@@ -209,7 +209,7 @@ def _example(plan: Plan) -> list[RankRow]:
     if not folder.exists():
         raise MissingDataError(f"{folder} is not there")
     events = list(read_events([str(folder / "rank.train")], form="letor"))
-    later = list(read_events([str(folder / "rank.test")], form="letor"))
+    later = set_apart(list(read_events([str(folder / "rank.test")], form="letor")))
     tested = {event.id for event in later if isinstance(event, RankingShown)}
     found = evaluate_events([*events, *later], plan.settings, held_out=0.2, tested=tested)
     return _events_task(found, plan)

@@ -80,7 +80,7 @@ def command(
     begins empty; the state is not touched. Figures are nDCG with both gains, MRR and MAP with
     bootstrap intervals, whole and by how many rankings the user had seen before, and by market.
     """
-    from mtspam.commands.rank_evaluation import evaluate_events
+    from mtspam.commands.rank_evaluation import evaluate_events, set_apart
     from mtspam.evaluate.figures import as_json
     from mtspam.evaluate.outputs import write_json
     from mtspam.evaluate.ranking import earlier_queries, rank_rows
@@ -92,7 +92,7 @@ def command(
     events = list(read_events(paths, columns=named, form=form))
     tested = None
     if tests:
-        later = list(read_events(tests, columns=named, form=form))
+        later = set_apart(list(read_events(tests, columns=named, form=form)))
         tested = {event.id for event in later if isinstance(event, RankingShown)}
         events += later
     found = evaluate_events(events, common.settings(), held_out=held_out, tested=tested)

@@ -4,7 +4,7 @@ It stands here since it joins what rooms of one floor do: `ranking` learns, `eva
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from mtspam.search.events import Event, Interaction, RankingShown
 from mtspam.search.features import FeatureTable
 from mtspam.search.history import History
 
-__all__ = ["HeldOut", "evaluate_events"]
+__all__ = ["HeldOut", "evaluate_events", "set_apart"]
 
 _SECRET = bytes(32)
 
@@ -93,6 +93,23 @@ def evaluate_events(
         "full": _online_scores(events, shown[n_train:], trained, settings),
     }
     return HeldOut(table=test, whole=whole, scores=scores)
+
+
+def set_apart(events: Sequence[Event]) -> list[Event]:
+    """Return rankings to test on and their clicks under ids that no other file has.
+
+    Files for learning to rank each number their queries from 1.
+    """
+    found: list[Event] = []
+    for event in events:
+        if isinstance(event, RankingShown):
+            found.append(replace(event, id=f"tested {event.id}"))
+        elif isinstance(event, Interaction) and event.ranking:
+            ranking = f"tested {event.ranking}"
+            found.append(replace(event, id=f"tested {event.id}", ranking=ranking))
+        else:
+            found.append(event)
+    return found
 
 
 def _history(settings: Settings) -> History:

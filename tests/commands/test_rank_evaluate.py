@@ -82,7 +82,7 @@ def test_users_are_told_apart_by_their_number_of_rankings(run, tmp_path):
 
 def test_a_file_to_test_on_takes_the_place_of_the_latest(run, shown, tmp_path):
     other = tmp_path / "other.csv"
-    table(30, start=1000).write_csv(other)
+    table(30).write_csv(other)  # queries of the same names
     run("rank", "evaluate", shown, "--test", other, "--json", tmp_path / "rows.json")
     assert rows_of(tmp_path / "rows.json")["trunk", "all"]["n_queries"] == 30
 
