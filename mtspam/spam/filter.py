@@ -304,10 +304,9 @@ class SpamFilter:
         key, _ = self._people.keys(user)
         if key == NOBODY:
             raise DataError("a user's name must not be empty")
-        self._directory.drop_snapshot()  # first, since this process may end after the deletion
-        self._kept.is_saved = False
         n_events = journal.forget(key)
         if n_events:
+            self._directory.drop_snapshot()  # their key and their weights are in it
             self.fold()
         return n_events
 
