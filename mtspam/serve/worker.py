@@ -119,6 +119,7 @@ async def _work(place: WorkerPlace, ready: Callable[[], None]) -> None:
                 for name, sock in place.sockets
             ]
             ready()
+            thread.begin()
             await stopping.wait()
         finally:
             grace = place.settings.serve.grace_seconds

@@ -1,4 +1,4 @@
-"""The one thread of a worker that ranks, so that mail does not wait; begun when first asked."""
+"""The one thread of a worker that ranks, so that mail does not wait; begun when first needed."""
 
 import asyncio
 import itertools
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from mtspam.config import Settings
 from mtspam.errors import DataError, MtspamError
 from mtspam.ranking.reranker import Reranker
+from mtspam.ranking.versions import VersionStore
 from mtspam.serve.contract import BusyError, UnavailableError
 
 __all__ = ["RankerThread"]
@@ -37,8 +38,8 @@ class _Job:
 class RankerThread:
     """A reranker in a thread of its own, asked from an event loop; bounded in number and time.
 
-    Neither thread nor reranker is there before it is first asked, so that who only filters mail
-    pays nothing. To be made after a fork or before it, and to be asked after it.
+    Neither thread nor reranker is there before it is first asked, or told to `begin`, so that who
+    only filters mail pays nothing. To be made after a fork or before it, and to be asked after it.
 
     Parameters
     ----------
@@ -98,9 +99,7 @@ class RankerThread:
         future: asyncio.Future[R] = loop.create_future()
         self._n_waiting += 1
         self._queue.put(_Job(priority, next(self._numbers), work, future, loop))
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="ranker", daemon=True)
-            self._thread.start()
+        self._start(is_eager=False)
         try:
             async with asyncio.timeout(limits.wait_seconds):
                 return await future
@@ -108,6 +107,21 @@ class RankerThread:
             raise UnavailableError("ranking takes too long, try again") from problem
         finally:
             self._n_waiting -= 1
+
+    def begin(self) -> None:
+        """Read trees and journal before anybody asks, if trees were trained here.
+
+        To read a long journal takes seconds, which the first search should not have to wait.
+        """
+        if VersionStore.of_state(self._state).names():
+            self._start(is_eager=True)
+
+    def _start(self, *, is_eager: bool) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._serve, kwargs={"is_eager": is_eager}, name="ranker", daemon=True
+            )
+            self._thread.start()
 
     def close(self) -> None:
         """Let the work that is under way end, and let go of the state."""
@@ -125,7 +139,9 @@ class RankerThread:
 
     # In the thread.
 
-    def _serve(self) -> None:
+    def _serve(self, *, is_eager: bool) -> None:
+        if is_eager:
+            self._open_early()
         while True:
             job = self._queue.get()
             if job.future is None or job.loop is None:
@@ -133,6 +149,12 @@ class RankerThread:
             if not job.future.cancelled():
                 self._run(job, job.future, job.loop)
         self._let_go()
+
+    def _open_early(self) -> None:
+        try:
+            self._opened()
+        except Exception:  # noqa: BLE001 - nobody has asked yet; who asks is told
+            _log.exception("ranking could not begin; the first request tries again")
 
     def _run(
         self, job: _Job, future: "asyncio.Future[Any]", loop: asyncio.AbstractEventLoop

@@ -8,7 +8,8 @@ import pytest
 
 from mtspam.config import RankingSettings, RerankSettings, Settings
 from mtspam.errors import DataError
-from mtspam.search.events import ShownItem
+from mtspam.ranking.reranker import Reranker
+from mtspam.search.events import Interaction, RankingShown, ShownItem
 from mtspam.serve.contract import BusyError, UnavailableError
 from mtspam.serve.rerank.thread import RankerThread
 
@@ -41,6 +42,49 @@ def test_nothing_is_begun_before_it_is_asked(tmp_path):
         assert threading.active_count() == before + 1
         assert (tmp_path / "state" / "journal.sqlite").exists()
     assert threading.active_count() == before
+
+
+def test_it_begins_early_where_trees_were_trained(tmp_path):
+    with thread(tmp_path) as ranker:
+        before = threading.active_count()
+        ranker.begin()
+        assert threading.active_count() == before
+    n_items = 6
+    events = []
+    for search in range(60):
+        matches = [float((place + search) % n_items) for place in range(n_items)]
+        items = tuple(
+            ShownItem(f"d{place}", fields={"match": it}) for place, it in enumerate(matches)
+        )
+        clicked = f"d{matches.index(max(matches))}"
+        events += [
+            RankingShown(id=f"r{search}", time=1_000 * search, items=items),
+            Interaction(
+                id=f"c{search}",
+                time=1_000 * search + 1,
+                kind="click",
+                item=clicked,
+                ranking=f"r{search}",
+            ),
+        ]
+    with Reranker.open(tmp_path / "state", settings_with()) as reranker:
+        reranker.feedback(events)
+        reranker.train()
+    with thread(tmp_path) as ranker:
+        ranker.begin()
+        assert threading.active_count() == before + 1
+        assert asyncio.run(ranker.ask(lambda reranker: reranker.version)) == "0001"
+
+
+def test_trees_that_cannot_be_read_are_no_end_of_it(tmp_path):
+    damaged = tmp_path / "state" / "rank" / "0001" / "trunk.snapshot"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"no snapshot")
+    (damaged.parents[1] / "current").write_text("0001")
+    with thread(tmp_path) as ranker:
+        ranker.begin()
+        with pytest.raises(UnavailableError, match="ranking cannot begin"):
+            asyncio.run(ranker.ask(order))
 
 
 def test_too_many_are_turned_away_at_once(tmp_path):
