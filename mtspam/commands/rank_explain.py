@@ -67,18 +67,19 @@ def _say_lines(ranking: "RankingShown", found: "Rescored", limit: int) -> None:
 
 
 def _say_table(ranking: "RankingShown", found: "Rescored", limit: int) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from mtspam.commands.verdict_lines import plain_text
 
-    shown = Table(title=Text(f"request {ranking.id}"), title_justify="left")
-    shown.add_column("item")
-    for part in ("score", *_PARTS):
-        shown.add_column(part, justify="right")
-    shown.add_column("features")
-    for place in found.order[:limit].tolist():
+    places = found.order[:limit].tolist()
+    items = [plain_text(ranking.items[place].item) for place in places]
+    names = ("score", *_PARTS)
+    width = max(map(len, ("item", *items)))
+    click.echo(f"request {plain_text(ranking.id)}")
+    click.echo("  ".join((f"    {'item':<{width}}", *(f"{name:>7}" for name in names))))
+    for rank, (place, item) in enumerate(zip(places, items, strict=True), 1):
         reason = found.reasons[place]
-        numbers = (found.scores[place], *(getattr(reason, part) for part in _PARTS))
-        told = ", ".join(f"{name} {value:+.2f}" for name, value in reason.features)
-        shown.add_row(Text(ranking.items[place].item), *(f"{n:+.2f}" for n in numbers), Text(told))
-    Console(highlight=False).print(shown)
+        numbers = (float(found.scores[place]), *(getattr(reason, part) for part in _PARTS))
+        cells = (f"{n:>+{max(len(name), 7)}.2f}" for name, n in zip(names, numbers, strict=True))
+        click.echo("  ".join((f"{rank:>3} {item:<{width}}", *cells)))
+        for name, value in reason.features:
+            click.echo(f"      {value:+.2f}  {plain_text(name)}")
+    click.echo()

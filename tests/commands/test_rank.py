@@ -101,7 +101,13 @@ def test_explain(run, files):
     parts = ("host", "click", "conversion", "everyone", "market", "you")
     for line in lines:
         assert sum(line[part] for part in parts) == pytest.approx(line["score"])
-    assert "request q1-0" in run("rank", "explain", files / "asked.csv").output
+    told = run("rank", "explain", files / "asked.csv", "--limit", 2).output.splitlines()
+    assert told[0] == "request q1-0"
+    assert told[1].split() == ["item", "score", *parts]
+    assert told[2].split()[:3] == ["1", lines[0]["item"], f"{lines[0]['score']:+.2f}"]
+    feature, value = next(iter(lines[0]["features"].items()))
+    assert told[3].split(maxsplit=1) == [f"{value:+.2f}", feature]
+    assert max(map(len, told)) <= 80
 
 
 def test_what_is_wrong_is_said_in_a_line(run, files):
