@@ -38,7 +38,7 @@ EXIT_TEXTS: dict[Exit, str] = {
     Exit.INPUT: "an input or output file is missing, unreadable, malformed or full",
     Exit.STATE: "the state cannot be read or written, or is of a newer version",
     Exit.SETTINGS: "a setting is unknown or out of range",
-    Exit.FAILED_WORK: "the work broke off: a worker process died",
+    Exit.FAILED_WORK: "the work could not begin or broke off: an address is taken, a worker died",
     Exit.SERVICE: "the service is not running, or refused what it was asked",
     Exit.BUG: "a defect of mtspam itself",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",

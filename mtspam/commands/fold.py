@@ -85,9 +85,17 @@ def _check(ctx: click.Context, form: str | None) -> None:
         click.echo(json.dumps(asdict(found)))
     elif found.is_equal:
         click.echo(f"the model equals the fold of {counted(found.n_events, 'event')}, bit for bit")
+    elif found.differences == ("position",):
+        click.echo(
+            "the saved model equals the journal up to where it was saved, bit for bit, and lacks"
+            " the labels since; a running service saves it when it stops, `mtspam fold` at once"
+        )
     else:
         differences = ", ".join(found.differences)
-        click.echo(f"the model differs from the journal in: {differences}; `mtspam fold` mends it")
+        click.echo(
+            f"the model differs from the journal in: {differences}; `mtspam fold` mends it,"
+            " with no service running"
+        )
     if not found.is_equal:
         ctx.exit(Exit.FAILED)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, MutableMapping
 from pathlib import Path
 
 from mtspam.config import Settings
-from mtspam.errors import MtspamError
+from mtspam.errors import JournalError, MtspamError
 from mtspam.journal.identity import Identity
 from mtspam.serve.children import Child, Heartbeats, Lifeline, fork_child
 from mtspam.serve.contract import UnavailableError
@@ -133,7 +133,7 @@ class Supervisor:
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise UnavailableError(f"state {path}: cannot be made ({error.strerror})") from error
+            raise JournalError(f"state {path}: cannot be made ({error.strerror})") from error
         self._listeners = Listeners(self._n_rows, serve.mode, self._inherited)
         exits.callback(self._listeners.close)
         self._listeners.listen(places_of(self._settings, path))

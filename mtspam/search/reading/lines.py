@@ -1,8 +1,10 @@
 """Files of lines, packed or not, with errors that name file and line."""
 
 import bz2
+import errno
 import gzip
 import lzma
+import os
 import sys
 import zlib
 from collections.abc import Iterator
@@ -46,6 +48,8 @@ def naming_errors(name: str) -> Iterator[None]:
     """Turn what reading and unpacking raise into a `DataError` that names the file."""
     try:
         yield
+    except FileNotFoundError as error:  # whose own text may name the file again
+        raise DataError(f"{name}: {os.strerror(errno.ENOENT)}") from error
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}") from error
     except (EOFError, zlib.error, lzma.LZMAError) as error:
