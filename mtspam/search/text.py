@@ -1,5 +1,6 @@
 """Features of a query and the texts of its candidates, where nobody gives better ones."""
 
+import logging
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,9 @@ from mtspam.search.events import Event, FieldValue, Item, RankingShown
 from mtspam.search.keys import key
 
 __all__ = ["COLUMNS", "TextMatcher", "query_crosses", "text_features", "with_text_features"]
+
+# On import it asks for debugging lines, one for each ranking; who logs says how much is logged.
+logging.getLogger("bm25s").setLevel(logging.NOTSET)
 
 COLUMNS = ("text bm25", "text share", "text phrase", "text length", "text age", "text spam")
 

@@ -1,5 +1,6 @@
 """Features of texts: BM25, matches, age, spam; hashed pairs of words."""
 
+import logging
 import math
 
 import numpy as np
@@ -45,3 +46,7 @@ def test_crosses_depend_on_both_sides_and_the_secret() -> None:
     assert one != query_crosses("red", "bus")
     assert one != query_crosses("blue", "car")
     assert one != query_crosses("red", "car", b"secret")
+
+
+def test_the_index_logs_no_more_than_the_root_asks_for():
+    assert logging.getLogger("bm25s").getEffectiveLevel() == logging.getLogger().level
