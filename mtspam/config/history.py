@@ -78,6 +78,6 @@ class HistorySettings(Section):
         low=1.0,
         high=1_000_000.0,
         unit="clicks",
-        doc="Clicks expected at a place before what is seen there outweighs that places are alike.",
+        doc="Clicks expected at a place before what is seen there outweighs that all are alike.",
         reason="a few hundred rankings show a position bias, a few do not",
     )

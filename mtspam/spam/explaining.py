@@ -1,5 +1,7 @@
 """Why a verdict: which features say most, by level, readable through the message at hand."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,8 +66,27 @@ def explain_message(
             for i in strongest.tolist()
             if total[i]
         ]
-    reasons.sort(key=lambda reason: -abs(reason.total))
+    reasons = sorted(_merged(reasons), key=lambda reason: -abs(reason.total))
     return Explanation(judgement, tuple(reasons[:limit]), tuple(views))
+
+
+def _merged(reasons: list[Reason]) -> list[Reason]:
+    """Join features that read alike, such as a domain that stands in two header fields."""
+    merged: dict[tuple[str, str, str], Reason] = {}
+    for one in reasons:
+        name = (one.view, one.kind, one.text)
+        same = merged.get(name)
+        merged[name] = (
+            one
+            if same is None
+            else replace(
+                one,
+                shared=one.shared + same.shared,
+                group=one.group + same.group,
+                personal=one.personal + same.personal,
+            )
+        )
+    return list(merged.values())
 
 
 def _tokens(extractor: Extractor, *, public: bool) -> tuple[list[list[Token]], Example]:
