@@ -1,5 +1,6 @@
 """Options that several commands share, and what they lead to."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,8 +77,9 @@ class Common:
         return Settings() if self.config is None else Settings.from_toml(self.config)
 
     def tell_if_blank(self) -> None:
-        """Say so where a state was named and is not there: it may be a slip of the pen."""
-        if self.state and not self.state_path.exists():
+        """Say so where a state was typed and is not there: it may be a slip of the pen."""
+        is_typed = self.state is not None and self.state != os.environ.get("MTSPAM_STATE")
+        if is_typed and not self.state_path.exists():
             text = f"state {self.state}: nothing is there; judged by the starter model alone"
             click.echo(f"mtspam: {text}", err=True)
 

@@ -24,7 +24,6 @@ def environment(tmp_path, monkeypatch):
     """A state of its own and small tables, for this process and its children."""
     config = tmp_path / "small.toml"
     config.write_text(SMALL)
-    (tmp_path / "state").mkdir()
     monkeypatch.setenv("MTSPAM_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("MTSPAM_CONFIG", str(config))
     return tmp_path / "state"

@@ -139,7 +139,6 @@ def test_standard_input(program, taught, mail):
 
 
 def test_without_a_state_the_starter_judges(run, mail, environment):
-    environment.rmdir()
     (found,) = rows(run("score", mail / "spam.eml", "--format", "ndjson"))
     assert found["score"] == found["shared"]
     assert not environment.exists()

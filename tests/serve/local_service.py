@@ -6,6 +6,7 @@ import socket
 import threading
 from dataclasses import replace
 
+from mtspam.commands.first_run import compile_kernels
 from mtspam.config import ModelSettings, Settings
 from mtspam.serve.contract import Envelope
 from mtspam.serve.http.server import start
@@ -54,6 +55,7 @@ def to(*recipients, sender=None):
 @contextlib.contextmanager
 def control_service(state, settings):
     """Serve a state directory on its control socket until the block ends."""
+    compile_kernels()  # where nothing was compiled yet, a client would wait too long
     state.mkdir(parents=True, exist_ok=True)
     path = state / settings.http.control
     listening = socket.socket(socket.AF_UNIX)
