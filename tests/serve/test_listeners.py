@@ -207,11 +207,11 @@ def test_a_reload_is_told_to_systemd(tmp_path):
     assert Notifier({"WATCHDOG_USEC": "5", "WATCHDOG_PID": "1"}).watchdog_seconds == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def is_open_to_all(path):
     return all(one.stat().st_mode & 0o1 for one in (path, *path.parents) if one.is_dir())
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.skipif(
     not (is_open_to_all(ROOT) and is_open_to_all(Path(sys.prefix))),
     reason="nobody but the owner could read the program where it lies",
