@@ -347,7 +347,8 @@ def step_messages(
                 G[k, at] += g * g * share
                 root = np.sqrt(initial + G[k, at] + g * g * (1.0 - share))
                 W[k, at] += np.float32(eta * g / root)
-                z += 1.0 / root
+                if k == n_views - 1:
+                    z += 1.0 / root
                 if row >= 0 and user >= 0:
                     h = _cross(features[j], user_keys[user])
                     P[row, h & p_mask] += np.float32(_sign(h) * eta_p / root)
