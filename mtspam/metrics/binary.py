@@ -18,8 +18,10 @@ __all__ = [
     "Interval",
     "Roc",
     "bootstrap_interval",
+    "check_resampling",
     "errors_at",
     "one_minus_roca_percent",
+    "percentile_interval",
     "roc",
     "roca",
     "sm_percent_at_hm",
@@ -240,11 +242,7 @@ def bootstrap_interval(
     >>> bootstrap_interval(roc([False, True], [0.0, 1.0]))
     Interval(low=0.0, high=0.0)
     """
-    if n_resamples < 1 or not 0.0 < level < 1.0:
-        raise DataError(
-            f"a bootstrap needs at least 1 resample and a level between 0 and 1,"
-            f" got {n_resamples} and {level}"
-        )
+    check_resampling(n_resamples, level)
     if not (curve.n_ham and curve.n_spam):
         return Interval(math.nan, math.nan)
     generator = np.random.default_rng(seed)
@@ -256,8 +254,34 @@ def bootstrap_interval(
             draws = generator.integers(0, positions.size, positions.size, dtype=np.int32)
             counts[positions] = np.bincount(draws, minlength=positions.size)
         figures[i] = _area_above(curve, counts)
+    return percentile_interval(figures, level)
+
+
+def check_resampling(n_resamples: int, level: float) -> None:
+    """Refuse what no bootstrap can be made of.
+
+    Raises
+    ------
+    DataError
+        If `n_resamples` or `level` is out of range.
+    """
+    if n_resamples < 1 or not 0.0 < level < 1.0:
+        raise DataError(
+            f"a bootstrap needs at least 1 resample and a level between 0 and 1,"
+            f" got {n_resamples} and {level}"
+        )
+
+
+def percentile_interval(figures: ArrayLike, level: float) -> Interval:
+    """Return the interval between the percentiles of resampled figures.
+
+    Examples
+    --------
+    >>> percentile_interval([0.0, 1.0, 2.0], 0.5)
+    Interval(low=0.5, high=1.5)
+    """
     tail = (1.0 - level) / 2.0
-    low, high = np.quantile(figures, [tail, 1.0 - tail])
+    low, high = np.quantile(np.asarray(figures, np.float64), [tail, 1.0 - tail])
     return Interval(float(low), float(high))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mtspam.errors import DataError
 from mtspam.kernels import rankings as kernels
-from mtspam.metrics.binary import Interval
+from mtspam.metrics.binary import Interval, check_resampling, percentile_interval
 
 __all__ = [
     "EmptyQueries",
@@ -163,11 +163,7 @@ def mean_interval(
     >>> mean_interval(np.array([0.5, 0.5]))
     Interval(low=0.5, high=0.5)
     """
-    if n_resamples < 1 or not 0.0 < level < 1.0:
-        raise DataError(
-            f"a bootstrap needs at least 1 resample and a level between 0 and 1,"
-            f" got {n_resamples} and {level}"
-        )
+    check_resampling(n_resamples, level)
     counted = _counted(figures, empty)
     if not counted.size:
         return Interval(math.nan, math.nan)
@@ -176,9 +172,7 @@ def mean_interval(
         counted[generator.integers(0, counted.size, counted.size)].mean()
         for _ in range(n_resamples)
     ]
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(means, [tail, 1.0 - tail])
-    return Interval(float(low), float(high))
+    return percentile_interval(means, level)
 
 
 def difference_interval(
