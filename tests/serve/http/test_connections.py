@@ -97,10 +97,12 @@ def test_what_finds_no_room_is_turned_away(tmp_path, target):
     settings = settings_with(http={"buffer_bytes": 1_000_000})
     with serving(tmp_path, settings) as running:
         begun = request(target, bytes(900_000))
-        other = bytes(500_000)
+        other = bytes(900_000)  # its last piece needs no room: it is answered as it arrives
         with running.connect() as client:
             client.sendall(begun[:-300_000])
-            wait_until(lambda: running.post(target, other).status == 503)
+            # Were the other one to arrive first, this one would find no room.
+            wait_until(lambda: _n_bytes_left(running) == 400_000)
+            assert running.post(target, other).status == 503
             assert running.post(target, PILLS).status == 200
             client.sendall(begun[-300_000:])
             assert everything(client).startswith(b"HTTP/1.1 200")
@@ -132,6 +134,10 @@ def test_a_face_that_closes_waits_no_longer_than_it_is_told(tmp_path):
         wait_until(lambda: _n_open(running) == 1)
         running.in_loop(running.faces[0].close(0.1))
         assert is_closed(client)
+
+
+def _n_bytes_left(running):
+    return running.faces[0]._connections.room._left
 
 
 def _n_open(running):
