@@ -1,6 +1,7 @@
 """`mtspam fold`: the model anew from the journal."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,12 +9,17 @@ from mtspam.commands.counting import counted
 from mtspam.commands.exits import Exit
 from mtspam.commands.options import PLACE, Common, format_options, state_options
 
+if TYPE_CHECKING:
+    from mtspam.spam import FoldCheck
+
 __all__ = ["command"]
 
 
 @click.command("fold")
 @click.option(
-    "--check", is_flag=True, help="Change nothing: tell whether the model equals the journal."
+    "--check",
+    is_flag=True,
+    help="Change nothing: tell whether the saved model equals the journal up to its own place.",
 )
 @click.option(
     "--at",
@@ -83,21 +89,33 @@ def _check(ctx: click.Context, form: str | None) -> None:
         from dataclasses import asdict
 
         click.echo(json.dumps(asdict(found)))
-    elif found.is_equal:
-        click.echo(f"the model equals the fold of {counted(found.n_events, 'event')}, bit for bit")
-    elif found.differences == ("position",):
-        click.echo(
-            "the saved model equals the journal up to where it was saved, bit for bit, and lacks"
-            " the labels since; a running service saves it when it stops, `mtspam fold` at once"
-        )
     else:
-        differences = ", ".join(found.differences)
-        click.echo(
-            f"the model differs from the journal in: {differences}; `mtspam fold` mends it,"
-            " with no service running"
-        )
+        click.echo(_found(found))
     if not found.is_equal:
         ctx.exit(Exit.FAILED)
+
+
+def _found(found: "FoldCheck") -> str:
+    """Say what a check has found, and what to do about it."""
+    if found.is_equal and found.position == found.head:
+        return f"the model equals the fold of {counted(found.n_events, 'event')}, bit for bit"
+    if found.is_equal:
+        return (
+            f"the saved model equals the fold of the journal up to place {found.position:,}, bit"
+            f" for bit; the journal is at {found.head:,}, and whoever opens the state learns the"
+            " rest from it. A running service saves when it stops, `mtspam fold` at once."
+        )
+    if found.n_corrections:
+        why = (
+            f"{counted(found.n_corrections, 'label')} taken back or changed since the last fold"
+            " left what they had taught behind"
+        )
+    else:
+        why = f"it differs in {', '.join(found.differences)}"
+    return (
+        f"the saved model does not equal the fold of the journal up to place {found.position:,}:"
+        f" {why}; `mtspam fold` makes it anew, with no service running"
+    )
 
 
 def _fold_at(common: Common, at: int, output: Path, form: str | None) -> None:

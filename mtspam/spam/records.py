@@ -164,11 +164,30 @@ class FoldReport:
 
 @dataclass(frozen=True, slots=True)
 class FoldCheck:
-    """Whether the snapshot equals the journal's fold, and which of its arrays do not."""
+    """Whether the snapshot equals the journal's fold up to the place that it names.
+
+    Parameters
+    ----------
+    is_equal
+        Whether it does, bit for bit.
+    n_events
+        Events in the journal, all of them sound.
+    differences
+        What does not equal the fold: fields of its header and arrays.
+    position, head
+        The snapshot's place in the journal, and the journal's last: a snapshot that is behind is
+        no fault, its readers learn the rest from the journal.
+    n_corrections
+        Labels taken back or changed that the snapshot learnt as steps to the contrary; with any
+        it is no fold of the journal.
+    """
 
     is_equal: bool
     n_events: int
     differences: tuple[str, ...]
+    position: int
+    head: int
+    n_corrections: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ def check_model(
     settings: Settings,
     on_progress: Callable[[int], None] | None = None,
 ) -> FoldCheck:
-    """Fold the journal again and compare every bit with the snapshot.
+    """Fold the journal up to the snapshot's place and compare every bit with the snapshot.
 
     Raises
     ------
@@ -199,14 +199,11 @@ def _compared(
 ) -> FoldCheck:
     n_events = journal.check()
     found = read_snapshot(directory.snapshot, verify=True)
-    differences: list[str] = []
-    position = int(found.header.get("position", -1))
-    here = {
-        "settings": settings.digest(),
-        "journal": journal.identity,
-        "position": journal.head(),
-    }
-    differences += [name for name, value in here.items() if found.header.get(name) != value]
+    position, head = int(found.header.get("position", -1)), journal.head()
+    here = {"settings": settings.digest(), "journal": journal.identity}
+    differences = [name for name, value in here.items() if found.header.get(name) != value]
+    if not 0 <= position <= head:
+        differences.append("position")
     fresh = fold_model(journal, settings, upto=position, on_progress=on_progress).learner.arrays()
     differences += [
         name
@@ -215,7 +212,14 @@ def _compared(
         or name not in found.arrays
         or not _is_same(fresh[name], found.arrays[name])
     ]
-    return FoldCheck(not differences, n_events, tuple(differences))
+    return FoldCheck(
+        not differences,
+        n_events,
+        tuple(differences),
+        position,
+        head,
+        int(found.header.get("n_corrections", 0)),
+    )
 
 
 def _is_same(one: NDArray[Any], other: NDArray[Any]) -> bool:

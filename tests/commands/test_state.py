@@ -125,8 +125,23 @@ def test_fold_and_check(taught, mail, environment):
     found = told(taught("fold", "--check", "--json", code=Exit.FAILED))
     assert not found["is_equal"]
     assert "shared_weights" in found["differences"]
+    assert found["n_corrections"] == 1
+    assert "taken back or changed" in taught("fold", "--check", code=Exit.FAILED).stdout
     assert told(taught("fold", "--json"))["n_events"] == 25
     assert told(taught("fold", "--check", "--json"))["is_equal"]
+
+
+def test_a_saved_model_that_is_only_behind_is_no_fault(taught, mail, tmp_path):
+    path = tmp_path / "state" / "model.snapshot"
+    old = path.read_bytes()
+    taught("learn", "ham", mail / "spam.mbox", "--user", "ann")
+    path.write_bytes(old)
+    found = told(taught("fold", "--check", "--json"))
+    assert found["is_equal"]
+    assert found["head"] == found["position"] + 12
+    shown = taught("fold", "--check").stdout
+    assert f"up to place {found['position']}, bit for bit" in shown
+    assert f"the journal is at {found['head']}" in shown
 
 
 def test_fold_at_a_place(taught, mail, tmp_path):
