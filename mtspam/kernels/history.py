@@ -17,6 +17,7 @@ MIX_1 = np.uint64(0x9E3779B97F4A7C15)
 MIX_2 = np.uint64(0xD6E8FEB86659FD93)
 HALF = np.uint64(32)
 N_PROBES = 8
+LEAST_PIVOT = 0.1  # of the ridge: counts without one user's own may take as much
 
 
 @kernel
@@ -197,28 +198,42 @@ def _together(
 
 
 @kernel
-def _solve(gram: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return x with gram · x = 1 by Cholesky's factors; `gram` is overwritten."""
+def _solve(gram: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Return x with gram · x = 1 by Cholesky's factors.
+
+    Counts fade one by one, while those of pairs stay, so that the matrix may fall short of
+    positive definite and the answer grow without bound. Where a pivot is below `least`, what is
+    off the diagonal is halved until none is.
+    """
     m = gram.shape[0]
+    factor = np.zeros((m, m))
+    share = 1.0
+    is_sound = False
+    while not is_sound:
+        is_sound = True
+        for i in range(m):
+            for j in range(i + 1):
+                dot = gram[i, j] * (1.0 if i == j else share)
+                for k in range(j):
+                    dot -= factor[i, k] * factor[j, k]
+                if i > j:
+                    factor[i, j] = dot / factor[j, j]
+                elif dot >= least:
+                    factor[i, i] = math.sqrt(dot)
+                else:
+                    is_sound = False
+            if not is_sound:
+                share *= 0.5
+                break
     x = np.ones(m)
     for i in range(m):
-        for j in range(i + 1):
-            dot = gram[i, j]
-            for k in range(j):
-                dot -= gram[i, k] * gram[j, k]
-            if i == j:
-                # Counts fade one by one, so the matrix may fall short of positive definite.
-                gram[i, i] = math.sqrt(max(dot, 1e-3 * gram[i, i]))
-            else:
-                gram[i, j] = dot / gram[j, j]
-    for i in range(m):
         for k in range(i):
-            x[i] -= gram[i, k] * x[k]
-        x[i] /= gram[i, i]
+            x[i] -= factor[i, k] * x[k]
+        x[i] /= factor[i, i]
     for i in range(m - 1, -1, -1):
         for k in range(i + 1, m):
-            x[i] -= gram[k, i] * x[k]
-        x[i] /= gram[i, i]
+            x[i] -= factor[k, i] * x[k]
+        x[i] /= factor[i, i]
     return x
 
 
@@ -256,15 +271,15 @@ def pair_features(
         cosines; how many of the taken were ever taken with it; ridge regression on the taken.
     """
     m = taken.shape[0]
-    gram = np.zeros((m, m))
+    gram, ridge = np.zeros((m, m)), 10.0 * prior
     for i in range(m):
-        gram[i, i] = n_taken[i] + 10.0 * prior
+        gram[i, i] = n_taken[i] + ridge
         for j in range(i):
             # The user's own taking of both says nothing new.
             both = max(0.0, _together(marks, tags, together, scope, taken[i], taken[j]) - 1.0)
             gram[i, j] = both
             gram[j, i] = both
-    alpha = _solve(gram)
+    alpha = _solve(gram, LEAST_PIVOT * ridge)
     for c in range(candidates.shape[0]):
         is_held = candidates[c] == held and held != np.uint64(0)
         less = 1.0 if is_held else 0.0

@@ -80,3 +80,26 @@ def test_pairs_are_cosines_of_who_took_both() -> None:
     expected = [nearest + second, 3.0 / 5.0 + 3.0 / 10.0, nearest, second, 2.0, ridge]
     np.testing.assert_allclose(out[0], expected, rtol=1e-6)
     assert not out[1].any()
+
+
+@pytest.mark.parametrize("kept", [1.0, 0.2])
+def test_ridge_regression_stays_bounded_where_counts_faded_and_pairs_did_not(kept: float) -> None:
+    rng = np.random.default_rng(2)
+    taken_by = (rng.random((300, 60)) < 0.7).astype(np.float64)
+    keys = np.arange(1, 61, dtype=np.uint64)
+    marks, tags = np.zeros(1 << 12, np.uint8), np.zeros(1 << 14, np.uint64)
+    together = np.zeros(1 << 14, np.float32)
+    scope = np.uint64(1)
+    for i in range(60):
+        others = np.arange(i)
+        for j in others:
+            both = float(taken_by[:, i] @ taken_by[:, j])
+            add_pairs(marks, tags, together, scope, keys[i], keys[j : j + 1], both)
+    faded = taken_by.sum(axis=0) * rng.uniform(kept, 1.0, 60)
+    out = np.empty((10, 6))
+    pairs = marks, tags, together, scope
+    taken = keys[:50], np.ascontiguousarray(faded[:50])
+    candidates = keys[50:], np.ascontiguousarray(faded[50:])
+    pair_features(*pairs, *taken, *candidates, np.uint64(0), 5.0, out)
+    assert np.isfinite(out).all()
+    assert np.abs(out[:, 5]).max() < 100.0
