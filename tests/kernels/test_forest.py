@@ -116,6 +116,31 @@ def test_trees_that_are_one_leaf():
     assert_equal(booster, rows)
 
 
+@pytest.mark.parametrize("n_leaves", [2, 63, 64, 65, 120])
+def test_trees_that_are_sifted_and_trees_that_are_too_large_for_it(n_leaves):
+    rng = np.random.default_rng(n_leaves)
+    rows = rng.normal(size=(2000, 4))
+    rows[rng.random(rows.shape) < 0.1] = np.nan
+    booster = lightgbm.train(
+        {"num_leaves": n_leaves, "min_data_in_leaf": 1, "verbose": -1, "num_threads": 1},
+        lightgbm.Dataset(rows, rng.normal(size=2000), params={"verbose": -1}),
+        5,
+    )
+    forest = Forest.from_text(booster.model_to_string())
+    assert {tree["num_leaves"] for tree in booster.dump_model()["tree_info"]} == {n_leaves}
+    assert_equal(booster, rows, forest)
+    walked = [forest.predict(row[None])[0] for row in rows[:100]]
+    assert forest.predict(rows[:100]).tolist() == walked
+
+
+def test_where_rows_are_parted_into_blocks_shows_nowhere():
+    booster, rows = train(4, categories=[])
+    many = np.tile(rows, (7, 1))
+    forest = Forest.from_text(booster.model_to_string())
+    assert_equal(booster, many, forest)
+    assert forest.predict(many).tolist() == forest.predict(rows).tolist() * 7
+
+
 def test_one_row_at_a_time_is_the_same_as_all_at_once():
     booster, rows = train(5, 21)
     forest = Forest.from_text(booster.model_to_string())
