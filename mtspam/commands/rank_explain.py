@@ -38,11 +38,12 @@ def command(
     Host: the place in the host's order. Click, conversion: the trees, and below them the features
     that lift or lower the result most. Everyone, market, you: what clicks say beyond the trees.
     """
-    from mtspam.commands.rank_tables import read_candidates, requests
+    from mtspam.commands.rank_tables import requests
+    from mtspam.search.reading.tables import read_frame
 
-    frame = read_candidates(table)
+    frame = read_frame(table)
     with open_reranker(common, read_only=True) as ranker:
-        for _, ranking in requests(frame, table_columns(columns), table):
+        for _, ranking in requests(frame, table_columns(columns), table, ranker):
             found = ranker.rescore_ranking(ranking, explain=True)
             if form == "ndjson":
                 _say_lines(ranking, found, limit)

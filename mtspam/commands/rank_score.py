@@ -38,14 +38,15 @@ def command(common: Common, /, *, table: str, output: str | None, **columns: str
     """
     import polars as pl
 
-    from mtspam.commands.rank_tables import read_candidates, requests
+    from mtspam.commands.rank_tables import requests
+    from mtspam.search.reading.tables import read_frame
 
     if output is not None and not output.endswith(_ENDINGS):
         raise click.UsageError(f"--output {output!r} must end in {', '.join(_ENDINGS)}.")
-    frame = read_candidates(table)
+    frame = read_frame(table)
     scores, ranks = [0.0] * frame.height, [0] * frame.height
     with open_reranker(common, read_only=True) as ranker:
-        for places, ranking in requests(frame, table_columns(columns), table):
+        for places, ranking in requests(frame, table_columns(columns), table, ranker):
             found = ranker.rescore_ranking(ranking)
             for rank, candidate in enumerate(found.order.tolist(), 1):
                 ranks[places[candidate]] = rank

@@ -3,19 +3,19 @@
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-import sqlalchemy as sa
-
+from mtspam.config import IdentitySettings
 from mtspam.errors import JournalError
 from mtspam.journal import engine as driver
-from mtspam.journal import reading, searchrows
-from mtspam.journal.keys import session_key, user_key
+from mtspam.journal import searchrows
+from mtspam.journal.identity import Identity, People
+from mtspam.journal.keys import session_key
+from mtspam.journal.opened import OpenJournal
 from mtspam.journal.searchpacking import KINDS, pack_event, unpack_event
 from mtspam.search.events import Event, Interaction, Item, RankingShown
 
@@ -43,7 +43,7 @@ class AppendedEvents:
     n_same: int
 
 
-class SearchJournal:
+class SearchJournal(OpenJournal):
     """The part of a journal that tells of searches; get one from `SearchJournal.open`.
 
     An event's id and its user's and session's names are kept as keyed hashes only; what is read
@@ -61,14 +61,23 @@ class SearchJournal:
     (AppendedEvents(n_new=1, n_same=1), ['a'])
     """
 
-    def __init__(self, engine: sa.Engine, path: Path, secret: bytes) -> None:
-        self._engine = engine
-        self._path = path
+    def __init__(
+        self, path: str | Path, secret: bytes, identity: Identity, *, read_only: bool
+    ) -> None:
+        super().__init__(path, read_only=read_only)
         self._secret = secret
+        self._people = People(identity, secret)
         self._watcher: sqlite3.Connection | None = None
 
     @classmethod
-    def open(cls, path: str | Path, secret: bytes, *, read_only: bool = False) -> Self:
+    def open(
+        cls,
+        path: str | Path,
+        secret: bytes,
+        *,
+        identity: Identity | None = None,
+        read_only: bool = False,
+    ) -> Self:
         """Open the journal at `path`, and make an empty one if there is none.
 
         Parameters
@@ -77,6 +86,8 @@ class SearchJournal:
             The file, which may be the journal of a spam filter, too.
         secret
             Of the installation.
+        identity
+            Which names are one user, as for mail; None: by the default settings.
         read_only
             Refuse to write, and do not make what is missing.
 
@@ -85,39 +96,14 @@ class SearchJournal:
         JournalError
             If it is missing, torn, no journal, of a newer schema, or cannot be opened so.
         """
-        path = Path(path)
-        with driver.complaints(path):
-            if not read_only and not path.exists():
-                driver.create(path)
-            engine = driver.open_engine(path, read_only=read_only)
-        return cls(engine, path, secret)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        return cls(path, secret, identity or Identity(IdentitySettings()), read_only=read_only)
 
     def close(self) -> None:
-        """Let go of the file. Closing twice is harmless."""
+        """Empty the write-ahead log into the file and let go of it. Closing twice is harmless."""
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None
-        with suppress(JournalError), driver.complaints(self._path):
-            driver.checkpoint(self._engine)
-        self._engine.dispose()
-
-    @property
-    def identity(self) -> str:
-        """A random name given when the journal was made.
-
-        Raises
-        ------
-        JournalError
-            If the journal cannot be read.
-        """
-        with self._connection() as connection:
-            return reading.identity(connection)
+        super().close()
 
     def append(self, events: Iterable[Event]) -> AppendedEvents:
         """Add events, all or none; when this returns they are on the disk.
@@ -134,7 +120,7 @@ class SearchJournal:
         """
         n_new = n_given = 0
         rest = iter(events)
-        with self._connection(**{driver.WRITING: True}) as connection, connection.begin():
+        with self._writing() as connection:
             while batch := list(islice(rest, _BATCH)):
                 n_given += len(batch)
                 n_new += searchrows.append(connection, [self._row(event) for event in batch])
@@ -157,9 +143,20 @@ class SearchJournal:
         JournalError
             If an event is damaged or the journal cannot be read.
         """
-        with self._connection() as connection:
+        with self._reading() as connection:
             for batch in searchrows.rows(connection, after, upto, _BATCH, by_time=by_time):
                 yield from _unpacked(batch)
+
+    def latest_time(self) -> int | None:
+        """Return the time of the latest event in milliseconds since 1970, None without one.
+
+        Raises
+        ------
+        JournalError
+            If the journal cannot be read.
+        """
+        with self._reading() as connection:
+            return searchrows.latest_time(connection)
 
     def head(self) -> int:
         """Return the number of the last event, 0 if there is none.
@@ -169,7 +166,7 @@ class SearchJournal:
         JournalError
             If the journal cannot be read.
         """
-        with self._connection() as connection:
+        with self._reading() as connection:
             return searchrows.head(connection)
 
     def latest_rankings(self, n: int, *, upto: int) -> list[str]:
@@ -180,7 +177,7 @@ class SearchJournal:
         JournalError
             If the journal cannot be read.
         """
-        with self._connection() as connection:
+        with self._reading() as connection:
             return [one.hex() for one in searchrows.latest_rankings(connection, n, upto)]
 
     def stamp(self) -> int:
@@ -206,7 +203,7 @@ class SearchJournal:
         JournalError
             If the journal cannot be read.
         """
-        with self._connection() as connection:
+        with self._reading() as connection:
             return not searchrows.forgotten_since(connection, position)
 
     def hashed(self, event: Event) -> Event:
@@ -221,7 +218,7 @@ class SearchJournal:
 
     def user_name(self, user: str) -> str:
         """Return the name under which a user appears in events that are read back."""
-        return user_key(user, self._secret).hex()
+        return self._people.keys(user)[0].hex()
 
     def _row(self, event: Event) -> searchrows.Row:
         kind = _KIND_OF[type(event)]
@@ -230,7 +227,7 @@ class SearchJournal:
             about = event.id
         elif isinstance(event, Interaction):
             about = event.ranking
-        user = b"" if isinstance(event, Item) else user_key(event.user, self._secret)
+        user = b"" if isinstance(event, Item) else self._people.keys(event.user)[0]
         if not -_TIME_LIMIT < event.time < _TIME_LIMIT:
             raise JournalError(f"an event's time is {event.time}; it must be milliseconds")
         return (
@@ -246,11 +243,6 @@ class SearchJournal:
     def _id(self, kind: str, name: str) -> bytes:
         data = f"{kind} {name}".encode("utf-8", "surrogatepass")
         return hashlib.blake2b(data, digest_size=_ID_BYTES, key=self._secret).digest()
-
-    @contextmanager
-    def _connection(self, **options: bool) -> Iterator[sa.Connection]:
-        with driver.complaints(self._path), self._engine.connect() as connection:
-            yield connection.execution_options(**options)
 
 
 def _with_session(event: Event, secret: bytes) -> Event:

@@ -20,6 +20,7 @@ __all__ = [
     "forgotten_since",
     "head",
     "latest_rankings",
+    "latest_time",
     "rows",
 ]
 
@@ -94,6 +95,14 @@ def latest_rankings(connection: sa.Connection, n: int, upto: int) -> list[bytes]
         .limit(n)
     )
     return list(connection.execute(query).scalars())[::-1]
+
+
+def latest_time(connection: sa.Connection) -> int | None:
+    """Return the time of the latest event in milliseconds, None without one."""
+    if not _is_there(connection):
+        return None
+    query = sa.select(sa.func.max(search_events.c.time)).where(search_events.c.kind != FORGET)
+    return connection.execute(query).scalar()
 
 
 def forget(connection: sa.Connection, user: UserKey, time: int) -> int:

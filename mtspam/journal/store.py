@@ -3,12 +3,8 @@
 import logging
 import time as clock
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
-
-import sqlalchemy as sa
 
 from mtspam.errors import DataError, JournalError
 from mtspam.journal import engine as driver
@@ -22,6 +18,7 @@ from mtspam.journal.events import (
     UserSummary,
     Withdrawal,
 )
+from mtspam.journal.opened import OpenJournal
 from mtspam.journal.packing import pack_example
 from mtspam.types import NOBODY, LabelKind, UserKey
 
@@ -30,7 +27,7 @@ __all__ = ["Journal"]
 _log = logging.getLogger(__name__)
 
 
-class Journal:
+class Journal(OpenJournal):
     """Labels in the order in which they were given; get one from `Journal.open`.
 
     One process may write while others read; each sees the journal as it was when its query began.
@@ -49,12 +46,6 @@ class Journal:
     (1, 1, 1)
     """
 
-    def __init__(self, engine: sa.Engine, path: Path, *, read_only: bool) -> None:
-        self._engine = engine
-        self._path = path
-        self._read_only = read_only
-        self._is_closed = False
-
     @classmethod
     def open(cls, path_or_url: str | Path, *, read_only: bool = False) -> Self:
         """Open a journal, and make an empty one if there is none.
@@ -71,46 +62,7 @@ class Journal:
         JournalError
             If it is missing, torn, no journal, of a newer schema, or cannot be opened so.
         """
-        path = driver.path_of(path_or_url)
-        with driver.complaints(path):
-            if not read_only and not path.exists():
-                driver.create(path)
-            engine = driver.open_engine(path, read_only=read_only)
-        return cls(engine, path, read_only=read_only)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Empty the write-ahead log into the file and let go of it. Closing twice is harmless."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        if not self._read_only:
-            # Every label is safe in the log already; the next who opens the journal empties it.
-            with suppress(JournalError), driver.complaints(self._path):
-                driver.checkpoint(self._engine)
-        self._engine.dispose()
-
-    @property
-    def identity(self) -> str:
-        """A random name given when the journal was made: says whether a snapshot is of this one.
-
-        Raises
-        ------
-        JournalError
-            If the journal cannot be read.
-        """
-        with self._reading() as connection:
-            return reading.identity(connection)
+        return cls(path_or_url, read_only=read_only)
 
     def append(self, labels: Sequence[LabelEvent]) -> Appended:
         """Add labels, all or none; when this returns they are on the disk.
@@ -374,26 +326,6 @@ class Journal:
             if fault:
                 raise JournalError(f"it is damaged ({fault}); restore it from a backup")
             return reading.audit(connection)
-
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        with driver.complaints(self._path):
-            if self._is_closed:
-                raise JournalError("it was closed")
-            with self._engine.connect() as connection:
-                yield connection
-
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        with driver.complaints(self._path):
-            if self._is_closed:
-                raise JournalError("it was closed")
-            if self._read_only:
-                raise JournalError("it was opened for reading only")
-            with self._engine.connect() as connection:
-                writing = connection.execution_options(**{driver.WRITING: True})
-                with writing.begin():
-                    yield writing
 
 
 def _time(time: int | None) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mtspam.config import Settings
 from mtspam.errors import DataError, JournalError
+from mtspam.journal.identity import Identity
 from mtspam.journal.search import SearchJournal
 from mtspam.ranking.exploring import explored
 from mtspam.ranking.memory import Memory
@@ -90,6 +91,8 @@ class Reranker:
 
         Raises
         ------
+        ConfigError
+            Where the alias file does not hold.
         JournalError
             Where the state cannot be read or written.
         ModelError
@@ -105,7 +108,12 @@ class Reranker:
         opened._secret = directory.secret()
         if directory.journal.exists() or not read_only:
             opened._journal = opened._exits.enter_context(
-                SearchJournal.open(directory.journal, opened._secret, read_only=read_only)
+                SearchJournal.open(
+                    directory.journal,
+                    opened._secret,
+                    identity=Identity(opened._all_settings.identity),
+                    read_only=read_only,
+                )
             )
         opened._rebuild()
         return opened
@@ -129,6 +137,18 @@ class Reranker:
     def versions(self) -> VersionStore:
         """All versions that were trained."""
         return self._versions
+
+    @property
+    def latest_time(self) -> int:
+        """The time of the last event in milliseconds since 1970; by the clock without one.
+
+        Raises
+        ------
+        JournalError
+            Where the journal cannot be read.
+        """
+        latest = None if self._journal is None else self._journal.latest_time()
+        return int(time.time() * 1000) if latest is None else latest
 
     # Ranking.
 
@@ -344,7 +364,9 @@ class Reranker:
 
 
 def shown(ranking: RankingShown, rescored: Rescored) -> RankingShown:
-    """Return the ranking as it was shown in a new order, with the propensities to be logged.
+    """Return the ranking as it was shown in a new order, which still tells the host's order.
+
+    The propensities are among the fields of the candidates, to be logged.
 
     Raises
     ------
@@ -355,8 +377,11 @@ def shown(ranking: RankingShown, rescored: Rescored) -> RankingShown:
         raise DataError(
             f"{len(rescored.order)} places for {len(ranking.items)} candidates do not fit"
         )
+    hosts = ranking.host_places
     items = []
     for place, propensity in zip(rescored.order.tolist(), rescored.propensities, strict=True):
         item = ranking.items[place]
-        items.append(replace(item, fields={**item.fields, "propensity": float(propensity)}))
+        fields = {**item.fields, "propensity": float(propensity)}
+        # Clicks are to teach how far the host is right, not how far we are.
+        items.append(replace(item, fields=fields, host_place=hosts[place]))
     return replace(ranking, items=tuple(items))

@@ -65,17 +65,21 @@ class ShownItem:
         Features of the pair of query and document.
     label
         A judgement known from the start, as files for learning to rank have; None: none.
+    host_place
+        Its place in the host's order, the first is 0, where it was shown at another one; None: it
+        was shown where the host had it.
     """
 
     item: str
     score: float = float("nan")
     fields: Mapping[str, FieldValue] = field(default_factory=dict)
     label: float | None = None
+    host_place: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankingShown:
-    """Candidates in the order in which the host showed them.
+    """Candidates in the order in which they were shown, which need not be the host's.
 
     Parameters
     ----------
@@ -91,6 +95,12 @@ class RankingShown:
         Empty where not known.
     fields
         Features of the request.
+
+    Examples
+    --------
+    >>> swapped = ShownItem("b", host_place=1), ShownItem("a", host_place=0), ShownItem("c")
+    >>> RankingShown(id="1", time=0, items=swapped).host_places
+    (1, 0, 2)
     """
 
     id: str
@@ -101,6 +111,14 @@ class RankingShown:
     market: str = ""
     session: str = ""
     fields: Mapping[str, FieldValue] = field(default_factory=dict)
+
+    @property
+    def host_places(self) -> tuple[int, ...]:
+        """The place of each candidate in the host's order."""
+        return tuple(
+            place if one.host_place is None else one.host_place
+            for place, one in enumerate(self.items)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ class FeatureTable:
     items
         Keys of the documents (`mtspam.search.keys.key`), shape ``(n_rows,)``.
     position
-        Place in the host's order, the first is 0; -1 where not known. Shape ``(n_rows,)``.
+        Place at which it was shown, the first is 0; -1 where not known. Shape ``(n_rows,)``.
     click
         Grade of the main task, 0 or more: clicked or not, or a judgement; NaN: not known, as in
         a table that is only to be scored. Shape ``(n_rows,)``.

@@ -10,28 +10,42 @@ import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
-from mtspam.search.events import Event, FieldValue, Item, RankingShown
+from mtspam.errors import DataError
+from mtspam.search.events import Event, FieldValue, Item, RankingShown, ShownItem
 from mtspam.search.keys import key
+from mtspam.search.reading.values import milliseconds
 
-__all__ = ["COLUMNS", "TextMatcher", "query_crosses", "text_features", "with_text_features"]
+__all__ = [
+    "AGE",
+    "COLUMNS",
+    "SPAM",
+    "TextMatcher",
+    "query_crosses",
+    "text_features",
+    "text_of",
+    "with_spam_scores",
+    "with_text_features",
+]
 
 # On import it asks for debugging lines, one for each ranking; who logs says how much is logged.
 logging.getLogger("bm25s").setLevel(logging.NOTSET)
 
-COLUMNS = ("text bm25", "text share", "text phrase", "text length", "text age", "text spam")
+AGE, SPAM = "text age", "spam_score"
+COLUMNS = ("text bm25", "text share", "text phrase", "text length", AGE)
 
 _WORD = re.compile(r"\w+")
 _TIMES = ("published", "time", "date", "timestamp")
 _DAY_MS = 86_400_000.0
 _MOST_CROSSES = 64
 _MOST_DOCUMENTS = 1_000_000
+_LEAST_CHARACTERS = 64
+"""Shorter texts are names and titles, of which a filter of mail can say nothing."""
+
+SpamScore = Callable[[str], float]
 
 
 def text_features(
-    ranking: RankingShown,
-    fields: Sequence[Mapping[str, FieldValue]],
-    *,
-    spam_score: Callable[[str], float] | None = None,
+    ranking: RankingShown, fields: Sequence[Mapping[str, FieldValue]]
 ) -> NDArray[np.float32]:
     """Compare a query with its candidates' texts.
 
@@ -41,22 +55,18 @@ def text_features(
         The query and the moment it was asked at.
     fields
         What is known of each candidate; texts are joined, in the order of the fields.
-    spam_score
-        The log-odds that a text is spam, as a filter judges it; None: the column is missing.
 
     Returns
     -------
     NDArray
         Shape ``(n, len(COLUMNS))``: BM25 among these candidates; the share of the query's words
         that occur; whether they occur as one phrase; log of the number of words; log of the days
-        since the first of `published`, `time`, `date` and `timestamp` that is a number of
-        milliseconds; the spam score. NaN: not known.
+        since the first of `published`, `time`, `date` and `timestamp` that is a moment. NaN: not
+        known.
 
     References
     ----------
     S. Robertson, H. Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009.
-    Cormack, Smucker and Clarke, "Efficient and effective spam filtering and re-ranking for large
-    web datasets", 2011: a document's spam score in its ranking.
 
     Examples
     --------
@@ -65,10 +75,9 @@ def text_features(
     >>> text_features(asked, [{"title": "a red car"}, {"title": "a blue car"}])[:, 1].tolist()
     [1.0, 0.0]
     """
-    texts = [_text(one) for one in fields]
-    words = [_words(text) for text in texts]
+    words = [_words(text_of(one)) for one in fields]
     query = _words(ranking.query)
-    out = np.full((len(texts), len(COLUMNS)), np.nan, np.float32)
+    out = np.full((len(words), len(COLUMNS)), np.nan, np.float32)
     if query and any(words):
         out[:, 0] = _bm25(query, words)
         wanted = set(query)
@@ -78,44 +87,87 @@ def text_features(
             out[row, 2] = float(phrase in f" {' '.join(own)} ")
     for row, own in enumerate(words):
         out[row, 3] = math.log1p(len(own))
-        moment = next((fields[row][name] for name in _TIMES if name in fields[row]), None)
-        if isinstance(moment, float | int):
-            out[row, 4] = math.log1p(max(0.0, (ranking.time - moment) / _DAY_MS))
-        if spam_score is not None:
-            out[row, 5] = spam_score(texts[row])
+        out[row, 4] = _age(ranking.time, fields[row])
     return out
 
 
 def with_text_features(
-    ranking: RankingShown,
-    fields: Sequence[Mapping[str, FieldValue]],
-    *,
-    spam_score: Callable[[str], float] | None = None,
+    ranking: RankingShown, fields: Sequence[Mapping[str, FieldValue]]
 ) -> RankingShown:
     """Give candidates what `text_features` says, unless they have numbers of their own.
 
-    Parameters and references are those of `text_features`; a ranking without a query stays as it
-    is.
+    Parameters are those of `text_features`. Moments are no such numbers; with others, or without
+    a query, it is only the age that is added.
     """
-    has_numbers = any(
-        isinstance(value, float | int) for one in ranking.items for value in one.fields.values()
-    )
-    if has_numbers or not ranking.query:
+    if ranking.query and not any(map(_has_numbers, ranking.items)):
+        return _wider(ranking, [_known(row) for row in text_features(ranking, fields).tolist()])
+    if not any(name in one.fields for one in ranking.items for name in _TIMES):
         return ranking
-    found = text_features(ranking, fields, spam_score=spam_score)
+    ages = [_age(ranking.time, one.fields) for one in ranking.items]
+    return _wider(ranking, [{AGE: age} if age == age else {} for age in ages])  # noqa: PLR0124 - NaN alone differs from itself
+
+
+def with_spam_scores(
+    ranking: RankingShown, texts: Sequence[str], spam_score: SpamScore
+) -> RankingShown:
+    """Give candidates whose text is long enough the log-odds that it is spam, as `spam_score`.
+
+    Parameters
+    ----------
+    ranking
+        A candidate that has such a number already keeps it.
+    texts
+        Of each candidate, as the request has it.
+    spam_score
+        As a filter judges a text.
+
+    References
+    ----------
+    Cormack, Smucker and Clarke, "Efficient and effective spam filtering and re-ranking for large
+    web datasets", 2011: a document's spam score in its ranking.
+    """
+    scores: list[dict[str, FieldValue]] = [
+        {SPAM: spam_score(text)} if len(text) >= _LEAST_CHARACTERS else {} for text in texts
+    ]
+    return _wider(ranking, scores) if any(scores) else ranking
+
+
+def _wider(ranking: RankingShown, more: Sequence[Mapping[str, FieldValue]]) -> RankingShown:
     items = (
-        replace(one, fields={**one.fields, **_known(row)})
-        for one, row in zip(ranking.items, found.tolist(), strict=True)
+        replace(one, fields={**known, **one.fields}) if known else one
+        for one, known in zip(ranking.items, more, strict=True)
     )
     return replace(ranking, items=tuple(items))
 
 
-def _known(row: Sequence[float]) -> dict[str, float]:
+def _has_numbers(candidate: ShownItem) -> bool:
+    """Say whether a host gave a candidate numbers other than moments and our own."""
+    return any(
+        isinstance(value, float | int) and name not in _TIMES and name != SPAM
+        for name, value in candidate.fields.items()
+    )
+
+
+def _known(row: Sequence[float]) -> dict[str, FieldValue]:
     return {name: value for name, value in zip(COLUMNS, row, strict=True) if value == value}  # noqa: PLR0124 - NaN alone differs from itself
 
 
+def _age(now: int, fields: Mapping[str, FieldValue]) -> float:
+    """Return the log of the days since a document's moment, NaN where either is not known."""
+    given = next((fields[name] for name in _TIMES if name in fields), None)
+    if given is None or now <= 0:
+        return math.nan
+    try:
+        moment = milliseconds(given, "")
+    except (DataError, OverflowError):
+        return math.nan
+    return math.log1p(max(0.0, (now - moment) / _DAY_MS))
+
+
 class TextMatcher:
-    """Gives rankings among events their text features, from what was told of documents before.
+    """Gives events what follows from texts: rankings text features, documents spam scores.
+
+    What was told of documents before counts as text of theirs in the rankings that follow.
 
     Parameters
     ----------
@@ -132,19 +184,31 @@ class TextMatcher:
     [True, 1.0]
     """
 
-    def __init__(self, spam_score: Callable[[str], float] | None = None) -> None:
+    def __init__(self, spam_score: SpamScore | None = None) -> None:
         self._spam_score = spam_score
         self._told: dict[str, Mapping[str, FieldValue]] = {}
 
     def enriched(self, event: Event) -> Event:
-        """Return an event, a ranking with text features where nobody gave it numbers."""
+        """Return an event with what follows from its texts, where nobody gave it as a number."""
         if isinstance(event, Item):
             if event.item in self._told or len(self._told) < _MOST_DOCUMENTS:
                 self._told[event.item] = event.fields
-        elif isinstance(event, RankingShown) and event.query:
-            fields = [{**self._told.get(one.item, {}), **one.fields} for one in event.items]
-            return with_text_features(event, fields, spam_score=self._spam_score)
-        return event
+            return self._scored(event)
+        if not isinstance(event, RankingShown):
+            return event
+        fields = [{**self._told.get(one.item, {}), **one.fields} for one in event.items]
+        ranking = with_text_features(event, fields)
+        if self._spam_score is None:
+            return ranking
+        # Of own texts alone: what was told of a document has its score with it.
+        own = [text_of(one.fields) for one in event.items]
+        return with_spam_scores(ranking, own, self._spam_score)
+
+    def _scored(self, event: Item) -> Item:
+        text = "" if self._spam_score is None else text_of(event.fields)
+        if self._spam_score is None or len(text) < _LEAST_CHARACTERS or SPAM in event.fields:
+            return event
+        return replace(event, fields={**event.fields, SPAM: self._spam_score(text)})
 
 
 def query_crosses(query: str, text: str, secret: bytes = b"") -> NDArray[np.uint64]:
@@ -171,7 +235,8 @@ def _bm25(query: list[str], words: list[list[str]]) -> NDArray[np.float32]:
     return np.asarray(index.get_scores(known), np.float32)
 
 
-def _text(fields: Mapping[str, FieldValue]) -> str:
+def text_of(fields: Mapping[str, FieldValue]) -> str:
+    """Return all texts among the fields of a document, in their order, a line each."""
     parts: list[str] = []
     for value in fields.values():
         if isinstance(value, str):

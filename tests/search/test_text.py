@@ -2,11 +2,23 @@
 
 import logging
 import math
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from mtspam.search.events import RankingShown, ShownItem
-from mtspam.search.text import COLUMNS, query_crosses, text_features
+from mtspam.search.events import Item, RankingShown, ShownItem
+from mtspam.search.text import (
+    AGE,
+    COLUMNS,
+    SPAM,
+    TextMatcher,
+    query_crosses,
+    text_features,
+    text_of,
+    with_spam_scores,
+    with_text_features,
+)
 
 _DAY = 86_400_000
 
@@ -25,14 +37,41 @@ def test_the_rarer_word_and_the_phrase_count_more() -> None:
     assert phrase.tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
-def test_age_and_spam_are_features_where_they_are_known() -> None:
-    fields = [{"title": "a", "published": 7.0 * _DAY}, {"title": "b"}]
-    found = text_features(_asked("", 2), fields, spam_score=lambda text: 3.0 * (text == "b"))
-    age, spam = (found[:, COLUMNS.index(name)] for name in ("text age", "text spam"))
+@pytest.mark.parametrize(
+    "published", [1_714_521_600_000.0, 1_714_521_600, "1714521600000", "2024-05-01"]
+)
+def test_age_is_a_feature_where_a_moment_is_known(published) -> None:
+    asked = replace(_asked("a", 3), time=1_714_521_600_000 + 3 * _DAY)
+    fields = [{"title": "a", "published": published}, {"date": "soon"}, {"title": "a"}]
+    age = text_features(asked, fields)[:, COLUMNS.index(AGE)]
     assert age[0] == np.float32(math.log(4.0))
-    assert np.isnan(age[1])
-    assert spam.tolist() == [0.0, 3.0]
-    assert np.isnan(text_features(_asked("", 2), fields)[:, 5]).all()
+    assert np.isnan(age[1:]).all()
+
+
+def test_moments_are_no_numbers_of_the_hosts_own() -> None:
+    moment = {"published": 9.5e12, "title": "red car"}
+    asked = replace(_asked("red", 1), time=10**13, items=(ShownItem("a", fields=moment),))
+    bare = with_text_features(asked, [moment]).items[0].fields
+    assert bare.keys() == {*moment, *COLUMNS}
+    priced = replace(asked, items=(ShownItem("a", fields={**moment, "price": 3.0}),))
+    known = with_text_features(priced, [moment]).items[0].fields
+    assert known.keys() == {*moment, "price", AGE}
+    assert known[AGE] == pytest.approx(bare[AGE])
+    timeless = replace(priced, time=0)
+    assert with_text_features(timeless, [moment]) == timeless
+
+
+def test_spam_scores_of_long_texts_alone_and_only_where_there_is_none() -> None:
+    spam, short = "x" * 80, "x"
+    fields = [{"text": spam}, {"text": short}, {"text": spam, SPAM: -1.0}]
+    items = tuple(ShownItem(str(n), fields=one) for n, one in enumerate(fields))
+    asked = replace(_asked("", 3), items=items)
+    found = with_spam_scores(asked, [text_of(one) for one in fields], lambda _: 3.0)
+    assert [one.fields.get(SPAM) for one in found.items] == [3.0, None, -1.0]
+    matcher = TextMatcher(lambda _: 3.0)
+    assert matcher.enriched(asked) == found
+    told = [Item(id="i", time=0, item="a", fields=one) for one in fields]
+    assert [matcher.enriched(one).fields.get(SPAM) for one in told] == [3.0, None, -1.0]
 
 
 def test_a_query_of_unknown_words_matches_nothing() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from mtspam.errors import DataError
 from mtspam.search.events import RankingShown, ShownItem
 from mtspam.search.reading.lines import numbered_lines
+from mtspam.search.reading.values import grade_of
 
 __all__ = ["read_letor", "sizes_file"]
 
@@ -62,11 +63,13 @@ def _row(text: str, place: str) -> _Row:
         raise DataError(
             f"{place}: {text[:60]!r} is no line of a grade and numbered features"
         ) from None
-    if label < 0:
-        raise DataError(f"{place}: the grade {grade} is below 0")
     words = comment.replace("=", " ").split()
     item = words[words.index("docid") + 1] if "docid" in words[:-1] else ""
-    return place, query, ShownItem(item, fields=fields, label=label)
+    return (
+        place,
+        query,
+        ShownItem(item, fields=fields, label=grade_of(label, f"{place}: the first number")),
+    )
 
 
 def _by_name(rows: Iterator[_Row]) -> Iterator[tuple[str, list[ShownItem]]]:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from mtspam.errors import DataError
 
-__all__ = ["STDIN", "naming_errors", "numbered_lines", "plain_suffix"]
+__all__ = ["STDIN", "content", "naming_errors", "numbered_lines", "plain_suffix"]
 
 STDIN = "-"
 _LONGEST_LINE = 64 << 20
@@ -27,6 +27,8 @@ _PACKED: dict[str, type[gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile]] = {
 
 class _Lines(Protocol):
     def readline(self, size: int, /) -> bytes: ...
+
+    def read(self, size: int = -1, /) -> bytes: ...
 
 
 def plain_suffix(path: str) -> str:
@@ -82,6 +84,18 @@ def numbered_lines(path: str) -> Iterator[tuple[str, str]]:
                 raise DataError(f"{place}: not UTF-8 at byte {error.start}") from None
             if text:
                 yield place, text
+
+
+def content(path: str) -> bytes:
+    """Return all of a file, unpacked if its name says that it is packed.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read or is damaged.
+    """
+    with naming_errors(path), _opened(path) as stream:
+        return stream.read()
 
 
 @contextmanager

@@ -1,16 +1,15 @@
 """The one way in: what each file is, by its name and its first line, and its events."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from mtspam.errors import DataError
 from mtspam.search.events import Event
 from mtspam.search.reading.letor import read_letor
-from mtspam.search.reading.lines import numbered_lines, plain_suffix
+from mtspam.search.reading.lines import STDIN, numbered_lines, plain_suffix
 from mtspam.search.reading.metarank import event_of
-from mtspam.search.reading.tables import TABLES, TableColumns, read_table
+from mtspam.search.reading.tables import TABLES, TableColumns, is_of_table, read_table
 from mtspam.search.reading.ubi import is_ubi, ubi_event
 from mtspam.search.text import TextMatcher
 
@@ -32,7 +31,8 @@ def read_events(
     ----------
     paths
         Each one of: JSON lines of Metarank or of UBI, packed or not (``-``: standard input); a
-        table of candidates (CSV, TSV, Parquet, known by its name); lines for learning to rank.
+        table of candidates (CSV, TSV, Parquet, known by its name, or JSON lines that each are a
+        row); lines for learning to rank.
     columns
         How a table names its columns.
     form
@@ -62,19 +62,29 @@ def read_events(
 
 def _events(paths: Sequence[str], columns: TableColumns, form: str | None) -> Iterator[Event]:
     for path in paths:
-        if form == "table" or (form is None and plain_suffix(path) in TABLES):
+        found = form or _form_of(path, columns)
+        if found == "table":
             yield from read_table(path, columns)
-        elif form == "letor" or (form is None and _begins_with_grade(path)):
+        elif found == "letor":
             yield from read_letor(path)
         else:
             yield from _json_events(path, form)
 
 
-def _begins_with_grade(path: str) -> bool:
-    if path == "-":
-        return False
+def _form_of(path: str, columns: TableColumns) -> str | None:
+    """Say what a file is by its name, else by its first line; None: JSON lines of events."""
+    if plain_suffix(path) in TABLES:
+        return "table"
+    if path == STDIN:
+        return None
     first = next((text for _, text in numbered_lines(path)), "")
-    return first[:1].isdigit()
+    if first.removeprefix("-")[:1].isdigit():
+        return "letor"
+    try:
+        record = _decode(first)
+    except msgspec.DecodeError:
+        return None
+    return "table" if isinstance(record, dict) and is_of_table(record, columns) else None
 
 
 def _json_events(path: str, form: str | None) -> Iterator[Event]:
@@ -87,13 +97,7 @@ def _json_events(path: str, form: str | None) -> Iterator[Event]:
         for record in found if isinstance(found, list) else [found]:
             if not isinstance(record, dict):
                 raise DataError(f"{place}: {text[:60]!r} is no event")
-            yield _event(record, form, place)
-
-
-def _event(record: Mapping[str, Any], form: str | None, place: str) -> Event:
-    if form == "ubi" or (form is None and is_ubi(record)):
-        return ubi_event(record, place)
-    try:
-        return event_of(record)
-    except DataError as error:
-        raise DataError(f"{place}: {error}") from error
+            if form == "ubi" or (form is None and is_ubi(record)):
+                yield ubi_event(record, place)
+            else:
+                yield event_of(record, place)

@@ -1,21 +1,28 @@
 """Tables of candidates, a row each: CSV, TSV, Parquet, NDJSON."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from itertools import groupby
+import difflib
+import io
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mtspam.errors import DataError
-from mtspam.search.events import Event, Interaction, RankingShown, ShownItem
-from mtspam.search.reading.lines import naming_errors, plain_suffix
-from mtspam.search.reading.values import field_value, milliseconds, name_of, number_of
+from mtspam.search.events import Event, FieldValue, Interaction, RankingShown, ShownItem
+from mtspam.search.reading.lines import STDIN, content, naming_errors, plain_suffix
+from mtspam.search.reading.values import MOST, grade_of, milliseconds, number_of
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["TABLES", "TableColumns", "read_frame", "read_table"]
+__all__ = ["TABLES", "TableColumns", "is_of_table", "read_frame", "read_table", "requests_of"]
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
+"""Endings of what can be nothing but a table."""
+_JSON_LINES = (".ndjson", ".jsonl")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +67,12 @@ class TableColumns:
 def read_frame(path: str) -> "pl.DataFrame":
     """Read a whole table.
 
+    Parameters
+    ----------
+    path
+        Of what form it is, its name says; packed or not. ``-`` is standard input: JSON lines if
+        it begins with a brace, else CSV.
+
     Raises
     ------
     DataError
@@ -68,19 +81,36 @@ def read_frame(path: str) -> "pl.DataFrame":
     import polars as pl  # noqa: PLC0415 - it starts threads, which who reads events does without
 
     suffix = plain_suffix(path)
+    is_plain = path != STDIN and path.lower().endswith(suffix)
+    source: str | io.BytesIO = path if is_plain else io.BytesIO(content(path))
+    if isinstance(source, io.BytesIO) and source.getvalue().lstrip()[:1] == b"{":
+        suffix = _JSON_LINES[0]
     try:
         with naming_errors(path):
             if suffix in {".parquet", ".pq"}:
-                return pl.read_parquet(path)
+                return pl.read_parquet(source)
+            if suffix in _JSON_LINES:
+                return pl.read_ndjson(source, infer_schema_length=10_000)
             separator = "\t" if suffix == ".tsv" else ","
             return pl.read_csv(
-                path, separator=separator, infer_schema_length=10_000, try_parse_dates=True
+                source, separator=separator, infer_schema_length=10_000, try_parse_dates=True
             )
     except pl.exceptions.PolarsError as error:
         reason = str(error).strip().splitlines()
         raise DataError(
             f"{path}: no table that can be read: {reason[0] if reason else ''}"
         ) from error
+
+
+def is_of_table(record: Mapping[str, Any], columns: TableColumns) -> bool:
+    """Say whether a JSON object is a row of a table rather than an event.
+
+    Examples
+    --------
+    >>> is_of_table({"query_id": "q", "item": "a", "bm25": 2.5}, TableColumns())
+    True
+    """
+    return {columns.query_id, columns.item} <= record.keys() and "event" not in record
 
 
 def read_table(path: str, columns: TableColumns) -> Iterator[Event]:
@@ -96,72 +126,214 @@ def read_table(path: str, columns: TableColumns) -> Iterator[Event]:
         the row.
     """
     frame = read_frame(path)
-    for name in (columns.query_id, columns.item):
-        if name not in frame.columns:
-            raise DataError(
-                f"{path}: no column {name!r}; there are {', '.join(frame.columns)}. Options name "
-                "the columns."
-            )
-    own = {getattr(columns, one.name) for one in fields(columns)}
-    features = [name for name in frame.columns if name not in own]
-    # Stable, so that a request whose rows lie apart keeps their order.
-    frame = frame.with_row_index("\0row").sort(columns.query_id, maintain_order=True)
-    starts = frame.group_by(columns.query_id, maintain_order=True).first()
-    firsts = dict(zip(starts[columns.query_id].to_list(), starts["\0row"].to_list(), strict=True))
-    requests = [
-        (firsts[query], list(group))
-        for query, group in groupby(frame.iter_rows(named=True), lambda row: row[columns.query_id])
+    labels = [
+        None if math.isnan(grade) else grade_of(grade, f"{path}: row {row}: {columns.label!r}")
+        for row, grade in enumerate(_numbers(frame, columns.label, path), 1)
     ]
-    requests.sort(key=lambda one: one[0])
-    for _, rows in requests:
-        yield from _request(rows, columns, features, path)
+    conversions = _numbers(frame, columns.conversion, path)
+    for rows, asked in requests_of(frame, columns, path):
+        items = tuple(
+            replace(one, label=labels[row]) for row, one in zip(rows, asked.items, strict=True)
+        )
+        shown = replace(asked, items=items)
+        yield shown
+        if shown.user:
+            yield from _done(shown, "click", [labels[row] or 0.0 for row in rows])
+        yield from _done(shown, "conversion", [conversions[row] for row in rows])
 
 
-def _request(
-    rows: list[dict[str, Any]], columns: TableColumns, features: Sequence[str], path: str
-) -> Iterator[Event]:
-    place = f"{path}: row {rows[0][chr(0) + 'row'] + 1}"
-    if rows[0].get(columns.position) is not None:
-        rows.sort(key=lambda row: number_of(row, columns.position, place, default=0.0))
-    first = rows[0]
-    shown = RankingShown(
-        id=name_of(first, columns.query_id, place),
-        time=0 if first.get(columns.time) is None else milliseconds(first[columns.time], place),
-        items=tuple(_candidate(row, columns, features, path) for row in rows),
-        query=name_of(first, columns.query, place, default=""),
-        user=name_of(first, columns.user, place, default=""),
-        market=name_of(first, columns.market, place, default=""),
-        session=name_of(first, columns.session, place, default=""),
+def _done(shown: RankingShown, kind: str, values: list[float]) -> Iterator[Interaction]:
+    """Yield what was done with candidates, by a value of each: above 0, something was."""
+    for one, value in zip(shown.items, values, strict=True):
+        if value > 0:
+            yield Interaction(
+                id=f"{shown.id}/{kind}/{one.item}",
+                time=shown.time,
+                kind=kind,
+                item=one.item,
+                ranking=shown.id,
+                user=shown.user,
+                session=shown.session,
+                market=shown.market,
+                value=value,
+            )
+
+
+def requests_of(
+    frame: "pl.DataFrame", columns: TableColumns, path: str
+) -> Iterator[tuple[list[int], RankingShown]]:
+    """Yield each request, in the order of their first rows, with the rows of its candidates.
+
+    Nothing is said of what became of the candidates: labels are no features.
+
+    Parameters
+    ----------
+    frame
+        As `read_frame` gave it.
+    columns
+        Which columns are no features.
+    path
+        What an error names.
+
+    Raises
+    ------
+    DataError
+        If a column is missing or a value does not fit; the text names the row.
+    """
+    _insist(frame, columns, path)
+    items = _names(frame, columns.item, path)
+    texts = {
+        name: _names(frame, getattr(columns, name), path, default="")
+        for name in ("query", "user", "market", "session")
+    }
+    times = frame[columns.time].to_list() if columns.time in frame.columns else None
+    positions = _numbers(frame, columns.position, path)
+    scores = _numbers(frame, columns.score, path)
+    features = _Features(frame, columns, path)
+    by_query: dict[str, list[int]] = {}
+    for row, query in enumerate(_names(frame, columns.query_id, path)):
+        by_query.setdefault(query, []).append(row)
+    for query, rows in by_query.items():
+        # A place that is not known comes after those that are; all else stands as it came.
+        rows.sort(key=lambda row: math.inf if math.isnan(positions[row]) else positions[row])
+        first = rows[0]
+        time = None if times is None else times[first]
+        candidates = zip(rows, features.of(rows), strict=True)
+        shown = RankingShown(
+            id=query,
+            time=0 if time is None else milliseconds(time, f"{path}: row {first + 1}"),
+            items=tuple(ShownItem(items[row], scores[row], known) for row, known in candidates),
+            query=texts["query"][first],
+            user=texts["user"][first],
+            market=texts["market"][first],
+            session=texts["session"][first],
+        )
+        yield rows, shown
+
+
+def _insist(frame: "pl.DataFrame", columns: TableColumns, path: str) -> None:
+    """Complain of a column that must be there, or was named, and is not."""
+    for one in fields(columns):
+        name = getattr(columns, one.name)
+        is_wanted = one.name in {"query_id", "item"} or name != one.default
+        if is_wanted and name not in frame.columns:
+            near = difflib.get_close_matches(name, frame.columns, n=1)
+            there = ", ".join(frame.columns) or "none"
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            option = f"--{one.name.replace('_', '-')}-column"
+            raise DataError(
+                f"{path}: no column {name!r}{hint}; there are {there}. {option} says which it is"
+            )
+
+
+def _names(
+    frame: "pl.DataFrame", column: str, path: str, *, default: str | None = None
+) -> list[str]:
+    """Return a column of names; numbers are names, too."""
+    if column not in frame.columns:
+        return [default or ""] * frame.height
+    found: list[str] = []
+    for row, value in enumerate(frame[column].to_list(), 1):
+        name = value
+        if isinstance(value, float):  # whole numbers of which one was missing, often
+            name = None if math.isnan(value) else int(value) if value.is_integer() else value
+        if name is None:
+            name = default
+        if name is None or isinstance(name, list | dict | bytes):
+            raise DataError(f"{path}: row {row}: {column!r} is {value!r}, but must be a name")
+        found.append(str(name))
+    return found
+
+
+def _numbers(frame: "pl.DataFrame", column: str, path: str) -> list[float]:
+    """Return a column of numbers, NaN where there is none."""
+    if column not in frame.columns:
+        return [math.nan] * frame.height
+    found = frame[column]
+    if found.dtype.is_numeric():
+        return list(_bounded(found, path).tolist())
+    return [
+        number_of({column: value}, column, f"{path}: row {row}", default=math.nan)
+        for row, value in enumerate(found.to_list(), 1)
+    ]
+
+
+class _Features:
+    """The columns of a table that no other meaning has: numbers as one block, all else beside.
+
+    A boolean is 0 or 1, a date milliseconds since 1970, a time of day and a span of time seconds.
+    """
+
+    def __init__(self, frame: "pl.DataFrame", columns: TableColumns, path: str) -> None:
+        own = {getattr(columns, one.name) for one in fields(columns)}
+        numbers: dict[str, NDArray[np.float64]] = {}
+        self._others: dict[str, list[FieldValue | None]] = {}
+        for name in frame.columns:
+            if name in own or frame[name].null_count() == frame.height:
+                continue
+            found = _feature(frame[name], path)
+            if isinstance(found, list):
+                self._others[name] = found
+            else:
+                numbers[name] = found
+        self._names = list(numbers)
+        self._block = (
+            np.stack(list(numbers.values()), axis=1) if numbers else np.empty((frame.height, 0))
+        )
+
+    def of(self, rows: list[int]) -> Iterator[dict[str, FieldValue]]:
+        """Yield what is known of the candidates of some rows."""
+        for row, numbers in zip(rows, self._block[rows].tolist(), strict=True):
+            known: dict[str, FieldValue] = dict(zip(self._names, numbers, strict=True))
+            for name, values in self._others.items():
+                value = values[row]
+                if value is not None:
+                    known[name] = value
+            yield known
+
+
+def _feature(column: "pl.Series", path: str) -> NDArray[np.float64] | list[FieldValue | None]:
+    import polars as pl  # noqa: PLC0415 - see read_frame
+
+    kind = column.dtype
+    if isinstance(kind, pl.String | pl.Categorical | pl.Enum):
+        return column.to_list()
+    if isinstance(kind, pl.Date | pl.Datetime):
+        return _bounded(column.dt.epoch("ms"), path)
+    if isinstance(kind, pl.Time | pl.Duration):
+        unit = {"ms": 1e3, "us": 1e6, "ns": 1e9}[getattr(kind, "time_unit", "ns")]
+        return _bounded(column.to_physical() / unit, path)
+    if isinstance(kind, pl.Boolean) or kind.is_numeric():
+        return _bounded(column, path)
+    if isinstance(kind, pl.List | pl.Array):
+        return [_several(value, column.name, path, row) for row, value in enumerate(column, 1)]
+    raise DataError(
+        f"{path}: column {column.name!r} holds {kind}; a feature is a number, a text, a boolean, "
+        "a date or a list of texts or numbers"
     )
-    yield shown
-    for kind, column in (("click", columns.label), ("conversion", columns.conversion)):
-        if kind == "click" and not shown.user:
-            continue
-        for row, one in zip(rows, shown.items, strict=True):
-            value = number_of(row, column, place, default=0.0)
-            if value > 0:
-                yield Interaction(
-                    id=f"{shown.id}/{kind}/{one.item}",
-                    time=shown.time,
-                    kind=kind,
-                    item=one.item,
-                    ranking=shown.id,
-                    user=shown.user,
-                    session=shown.session,
-                    market=shown.market,
-                    value=value,
-                )
 
 
-def _candidate(
-    row: Mapping[str, Any], columns: TableColumns, features: Sequence[str], path: str
-) -> ShownItem:
-    place = f"{path}: row {row[chr(0) + 'row'] + 1}"
-    found = {name: field_value(row[name], place) for name in features}
-    label = row.get(columns.label)
-    return ShownItem(
-        item=name_of(row, columns.item, place),
-        score=number_of(row, columns.score, place, default=float("nan")),
-        fields={name: value for name, value in found.items() if value is not None},
-        label=None if label is None else number_of(row, columns.label, place, default=0.0),
-    )
+def _bounded(column: "pl.Series", path: str) -> NDArray[np.float64]:
+    """Return a column as numbers, NaN where there is none."""
+    import polars as pl  # noqa: PLC0415 - see read_frame
+
+    numbers = column.cast(pl.Float64).fill_null(math.nan).to_numpy()
+    wrong = np.flatnonzero(np.abs(numbers) > MOST)
+    if wrong.size:
+        raise DataError(
+            f"{path}: row {wrong[0] + 1}: {column.name!r} is {numbers[wrong[0]]}, but must be a "
+            f"number from {-MOST:g} to {MOST:g}; leave empty what is not known"
+        )
+    return numbers
+
+
+def _several(value: object, name: str, path: str, row: int) -> FieldValue | None:
+    """Return a list of texts or of numbers without what is missing in it."""
+    if value is None:
+        return None
+    given: list[Any] = [one for one in value if one is not None]  # type: ignore[attr-defined]  # a series
+    if all(isinstance(one, str) for one in given):
+        return tuple(given)
+    if all(isinstance(one, int | float) and abs(one) <= MOST for one in given):
+        return tuple(float(one) for one in given)
+    raise DataError(f"{path}: row {row}: {name!r} must be a list of texts or of numbers")

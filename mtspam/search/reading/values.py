@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from mtspam.errors import DataError
 from mtspam.search.events import FieldValue
 
-__all__ = ["field_value", "milliseconds", "name_of", "number_of"]
+__all__ = ["MOST", "field_value", "grade_of", "milliseconds", "name_of", "number_of"]
 
+MOST = 1e30
+"""The largest number of a field, either way: trees take numbers of 32 bits."""
+
+_MOST_GRADE = 30
 _FIRST_MILLISECOND = 100_000_000_000  # as seconds it is the year 5138, as milliseconds 1973
 
 
@@ -30,7 +34,7 @@ def name_of(record: Mapping[str, Any], key: str, place: str, *, default: str | N
 
 
 def number_of(record: Mapping[str, Any], key: str, place: str, *, default: float) -> float:
-    """Return a finite number.
+    """Return a finite number; the default where there is none, or what is not a number.
 
     Raises
     ------
@@ -38,7 +42,7 @@ def number_of(record: Mapping[str, Any], key: str, place: str, *, default: float
         If it is there and none.
     """
     value = record.get(key)
-    if value is None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return default
     try:
         number = float(value)
@@ -49,16 +53,33 @@ def number_of(record: Mapping[str, Any], key: str, place: str, *, default: float
     return number
 
 
-def milliseconds(value: object, place: str) -> int:
+def grade_of(value: float, place: str) -> float:
+    """Return a grade: a whole number that training bears, so that no event can be in its way.
+
+    Raises
+    ------
+    DataError
+        If it is none.
+    """
+    if not (0 <= value <= _MOST_GRADE and value == int(value)):
+        raise DataError(
+            f"{place} is {value:g}, but a grade must be a whole number from 0 to {_MOST_GRADE}"
+        )
+    return float(value)
+
+
+def milliseconds(value: object, place: str, *, knows_seconds: bool = True) -> int:
     """Return a moment in milliseconds since 1970.
 
     Parameters
     ----------
     value
-        Milliseconds or seconds as a number or a text of digits, a date and time by ISO 8601
-        (without a zone: UTC), or a `datetime`.
+        Milliseconds or seconds as a number or a text of digits, a date, with or without a time
+        of day, by ISO 8601 (without a zone: UTC), or a `datetime` or `date`.
     place
         What an error names.
+    knows_seconds
+        Whether a number that would be a moment before 1973 is one of seconds.
 
     Raises
     ------
@@ -74,16 +95,19 @@ def milliseconds(value: object, place: str) -> int:
     """
     if isinstance(value, str):
         value = _moment(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time.min, UTC)
     if isinstance(value, datetime):
         zoned = value if value.tzinfo else value.replace(tzinfo=UTC)
         return round(zoned.timestamp() * 1000)
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return round(value if abs(value) >= _FIRST_MILLISECOND else value * 1000)
+        is_seconds = knows_seconds and abs(value) < _FIRST_MILLISECOND
+        return round(value * 1000 if is_seconds else value)
     raise DataError(f"{place}: {value!r} is no moment: milliseconds since 1970, or ISO 8601")
 
 
 def _moment(text: str) -> float | datetime | str:
-    for read in (float, datetime.fromisoformat):
+    for read in (int, float, datetime.fromisoformat):
         try:
             return read(text)
         except ValueError:
@@ -102,13 +126,16 @@ def field_value(value: object, place: str) -> FieldValue | None:
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int | float):
-        return float(value)
+        return _bounded(value, place)
     if isinstance(value, list | tuple):
         if all(isinstance(one, str) for one in value):
             return tuple(value)
         if all(isinstance(one, int | float) and not isinstance(one, bool) for one in value):
-            return tuple(float(one) for one in value)
-    raise DataError(
-        f"{place}: {value!r} is no value of a field: boolean, string, number, or a list of "
-        "strings or of numbers"
-    )
+            return tuple(_bounded(one, place) for one in value)
+    raise DataError(f"{place} must be a boolean, text, a number or a list of texts or numbers")
+
+
+def _bounded(value: float, place: str) -> float:
+    if not -MOST <= value <= MOST:
+        raise DataError(f"{place} must be a number from {-MOST:g} to {MOST:g}, got {value!r}")
+    return float(value)

@@ -30,10 +30,7 @@ def read_events(body: bytes, settings: RerankSettings) -> list[Event]:
     events: list[Event] = []
     n_values = 0
     for place, record in enumerate(records):
-        try:
-            event = event_of(record)
-        except (ValueError, OverflowError) as problem:
-            raise DataError(f"event {place}: {problem}") from problem
+        event = event_of(record, f"event {place}")
         if not -_MOST_TIME <= event.time <= _MOST_TIME:
             raise DataError(f"event {place}: timestamp {event.time} is no moment in milliseconds")
         if isinstance(event, RankingShown):

@@ -4,6 +4,9 @@ import bz2
 import gzip
 import json
 import lzma
+import math
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
 
 import polars as pl
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from mtspam.errors import DataError
 from mtspam.search.events import Interaction, Item, RankingShown
 from mtspam.search.reading.reader import read_events
-from mtspam.search.reading.tables import TableColumns
+from mtspam.search.reading.tables import TableColumns, requests_of
 
 TIME = 1_636_993_838_000
 CLICK = {"event": "interaction", "id": "c", "timestamp": TIME, "type": "click", "item": "a"}
@@ -155,6 +158,57 @@ def test_a_table_without_users_has_judgements_and_no_clicks(written):
     assert shown.items[0].label == 1.0
 
 
+def test_json_lines_may_be_a_table(tmp_path, written):
+    path = tmp_path / "candidates.ndjson"
+    FRAME.write_ndjson(path)
+    packed = written("candidates.jsonl.gz", path.read_bytes(), gzip.compress)
+    FRAME.write_csv(tmp_path / "candidates.csv")
+    bare = written("candidates.csv.bz2", (tmp_path / "candidates.csv").read_bytes(), bz2.compress)
+    events = list(read_events([str(path)], columns=COLUMNS))
+    assert [type(event) for event in events].count(RankingShown) == 2
+    for other in (packed, bare):
+        again = list(read_events([other], columns=COLUMNS))
+        assert [event.id for event in again] == [event.id for event in events]
+
+
+def test_values_of_columns():
+    frame = pl.DataFrame(
+        {
+            "query_id": [1.0, 1.0],
+            "item": [7, 8],
+            "published": [date(2024, 5, 1), None],
+            "seen": [datetime(2024, 5, 1, 12, tzinfo=UTC)] * 2,
+            "long": [timedelta(seconds=90), timedelta(0)],
+            "at": [clock(1, 0, 0, 500_000)] * 2,
+            "is_new": [True, None],
+            "price": [math.nan, 2.5],
+            "tags": [["a", None], []],
+            "sizes": [[1, 2], None],
+            "kind": pl.Series(["x", None], dtype=pl.Categorical),
+            "nothing": [None, None],
+            "empty": pl.Series([None, None], dtype=pl.Float64),
+            "position": [None, 0],
+        }
+    )
+    [(rows, asked)] = requests_of(frame, TableColumns(), "t")
+    assert (asked.id, rows, [one.item for one in asked.items]) == ("1", [1, 0], ["8", "7"])
+    second, first = (dict(one.fields) for one in asked.items)
+    assert math.isnan(first.pop("price"))
+    assert math.isnan(second.pop("is_new")) and math.isnan(second.pop("published"))  # noqa: PT018 - one row
+    day = 1_714_521_600_000.0
+    both = {"seen": day + 12 * 3_600_000, "at": 3_600.5}
+    assert first == {**both, "published": day, "long": 90.0, "is_new": 1.0, "tags": ("a",),
+                     "sizes": (1.0, 2.0), "kind": "x"}  # fmt: skip
+    assert second == {**both, "long": 0.0, "price": 2.5, "tags": ()}
+
+
+def test_dates_of_a_csv_are_taken_in(written):
+    text = "query_id,item,query,title,published,time\nq,a,red,red car,2024-05-01,2024-05-02\n"
+    [shown] = read_events([written("t.csv", text)])
+    assert shown.items[0].fields["text age"] == pytest.approx(math.log(2))
+    assert shown.items[0].fields["text share"] == 1.0
+
+
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
@@ -171,6 +225,20 @@ def test_a_table_without_users_has_judgements_and_no_clicks(written):
         ("l.txt", "1 qid:1 1:2\n1 qid:2 1:2\n1 qid:1 1:2\n", r":3: query 1 was there before"),
         ("t.csv", "item,label\na,1\n", r"t\.csv: no column 'query_id'; there are item, label"),
         ("t.csv", "query_id,item,label\nq,a,high\n", r"row 1: 'label' is 'high'"),
+        ("t.csv", "query_id,item,label\nq,a,0.5\n", r"row 1: 'label' is 0.5, but a grade must"),
+        ("t.csv", "query_id,item,label\nq,a,31\n", r"row 1: 'label' is 31, but a grade must"),
+        ("t.csv", "query_id,item,x\nq,a,1\nq,b,inf\n", r"row 2: 'x' is inf, but must be a num"),
+        ("t.csv", "query_id,item,x\nq,,1\n", r"row 1: 'item' is None, but must be a name"),
+        ("t.csv", "query_id,itm\nq,a\n", r"no column 'item' \(did you mean 'itm'\?\); there are"),
+        ("t.csv", "", r"t\.csv: no table that can be read"),
+        ("l.txt", "-1 qid:1 1:2\n", r"l\.txt:1: the first number is -1, but a grade must be"),
+        ("e.jsonl", lines({**ITEM, "timestamp": "soon"}), r":1: 'soon' is no moment"),
+        ("e.jsonl", lines({**ITEM, "item": None}), r":1: 'item' is None"),
+        (
+            "e.jsonl",
+            lines({**ITEM, "fields": [{"name": "x", "value": {}}]}),
+            r":1: field 'x' must",
+        ),
         ("t.parquet", "PAR?", r"t\.parquet: no table"),
     ],
 )
@@ -178,6 +246,12 @@ def test_what_does_not_fit_names_its_place(written, name, content, complaint):
     path = written(name, content)
     with pytest.raises(DataError, match=complaint):
         list(read_events([path]))
+
+
+def test_a_column_that_was_named_must_be_there(written):
+    path = written("t.csv", "query_id,item,usr\nq,a,ana\n")
+    with pytest.raises(DataError, match=r"no column 'user_' .*did you mean 'usr'.*--user-column"):
+        list(read_events([path], columns=TableColumns(user="user_")))
 
 
 def test_what_is_missing_or_unknown(tmp_path):
@@ -201,7 +275,7 @@ def test_a_query_without_numbers_is_compared_with_texts(written):
     assert (blue["text share"], red["text share"]) == (0.5, 1.0)
     assert (blue["text phrase"], red["text phrase"]) == (0.0, 1.0)
     assert red["text bm25"] > blue["text bm25"] > 0
-    assert "text spam" not in red
+    assert "spam_score" not in red
     ranking["items"][0]["fields"] = [{"name": "price", "value": 3}]
     _, shown = read_events([written("e.jsonl", lines(told, ranking))])
     assert dict(shown.items[0].fields) == {"price": 3.0}
