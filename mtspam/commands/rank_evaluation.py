@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mtspam.config import Settings
 from mtspam.errors import DataError
-from mtspam.ranking.memory import Memory
+from mtspam.ranking.memory import HOST_PLACE, Memory
 from mtspam.ranking.online import OnlineRanker
 from mtspam.ranking.tables import table_of
 from mtspam.ranking.training import Trained, train_both
@@ -85,7 +85,7 @@ def evaluate_events(
     trained = train_both(train, settings.ranking)
     market = test.market[test.query_of_row]
     scores = {
-        "engine order": -test.position.astype(np.float64),
+        "engine order": -test.column(HOST_PLACE).astype(np.float64),
         "popularity": test.column("history clicks everyone").astype(np.float64),
         "smoothed CTR": test.column("history rate everyone").astype(np.float64),
         "trunk": _trunk_scores(without, test.only_columns(plain), market),

@@ -28,7 +28,9 @@ from mtspam.search.events import (
 
 __all__ = ["KINDS", "BlockFields", "pack_event", "unpack_event"]
 
-_VERSION = 1
+_VERSION = 2
+_WITHOUT_HOST_PLACES = 1
+"""Of rankings shown in the host's order, and of all rankings once: older readers know it."""
 _HEAD = struct.Struct("<BBHI")  # version, width of a number in bytes, numbers a row, rows
 _WIDTHS: Mapping[int, type[np.floating]] = {4: np.float32, 8: np.float64}
 
@@ -108,9 +110,10 @@ def pack_event(event: Event) -> bytes:
         raise DataError(f"an event cannot be stored: {error}") from error
     with np.errstate(over="ignore"):
         narrow = block.astype(np.float32)
+    version = _VERSION if _is_rearranged(event) else _WITHOUT_HOST_PLACES
     is_narrow = np.array_equal(narrow, block, equal_nan=True)
     numbers = (narrow if is_narrow else block).T.tobytes()  # columns compress better than rows
-    head = _HEAD.pack(_VERSION, 4 if is_narrow else 8, block.shape[1], block.shape[0])
+    head = _HEAD.pack(version, 4 if is_narrow else 8, block.shape[1], block.shape[0])
     packer = zlib.compressobj(1, zlib.DEFLATED, -13, 6)
     text = words.encode("utf-8", "surrogatepass")
     return head + packer.compress(text + b"\0" + numbers) + packer.flush()
@@ -149,7 +152,15 @@ def _ranking(event: RankingShown) -> tuple[list[Any], NDArray[np.float64]]:
         is_scored,
         [_fields(one) for one in rest] if any(rest) else 0,
         labels if any(label is not None for label in labels) else 0,
+        *([list(event.host_places)] if _is_rearranged(event) else ()),
     ], block
+
+
+def _is_rearranged(event: Event) -> bool:
+    """Tell whether a ranking was shown in another order than the host's."""
+    return isinstance(event, RankingShown) and any(
+        place != own for place, own in enumerate(event.host_places)
+    )
 
 
 def _is_row(item: ShownItem, first: BlockFields) -> bool:
@@ -226,7 +237,7 @@ def unpack_event(kind: str, keys: tuple[str, str, str], time: int, packed: bytes
 
 def _unpacked(packed: bytes) -> tuple[list[Any], NDArray[np.float64]]:
     version, width, n_names, n_rows = _HEAD.unpack_from(packed)
-    if version != _VERSION:
+    if not _WITHOUT_HOST_PLACES <= version <= _VERSION:
         raise ValueError(f"format {version}, known is {_VERSION}")
     words, _, numbers = zlib.decompress(packed[_HEAD.size :], -13).partition(b"\0")
     flat = np.frombuffer(numbers, _WIDTHS[width])
@@ -237,7 +248,8 @@ def _unpacked(packed: bytes) -> tuple[list[Any], NDArray[np.float64]]:
 def _shown(
     own: str, user: str, time: int, said: list[Any], block: NDArray[np.float64]
 ) -> RankingShown:
-    query, market, session, fields, items, names, is_scored, rests, labels = said
+    query, market, session, fields, items, names, is_scored, rests, labels, *more = said
+    host_places = more[0] if more else [None] * len(items)
     places = {name: place for place, name in enumerate(names)}
     scores = block[:, len(names)].tolist() if is_scored else [float("nan")] * len(items)
     features = block[:, : len(names)]
@@ -257,6 +269,7 @@ def _shown(
                 if places
                 else (_values(rests[row]) if rests else {}),
                 labels[row] if labels else None,
+                host_places[row],
             )
             for row, item in enumerate(items)
         ),

@@ -1,6 +1,6 @@
 """The guard: how far to follow the host, the trees, and the personal part, by evidence."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,15 +26,15 @@ _BUCKETS = (0, 2, 5)
 """Clicks of a user up to which evidence is none, thin, some; above it is much."""
 
 
-def host_prior(n: int) -> NDArray[np.float64]:
-    """Return what a place in the host's order is worth: the discount of nDCG, in nats.
+def host_prior(places: Sequence[int]) -> NDArray[np.float64]:
+    """Return what places in the host's order are worth: the discount of nDCG, in nats.
 
     Examples
     --------
-    >>> host_prior(3).round(2).tolist()
+    >>> host_prior([0, 1, 2]).round(2).tolist()
     [-0.69, -1.1, -1.39]
     """
-    return -np.log(np.arange(2, n + 2, dtype=np.float64))
+    return -np.log(np.array(places, np.float64) + 2.0)
 
 
 def bucket_of(n_clicks: int) -> int:

@@ -184,7 +184,7 @@ class Memory:
         """Return all numbers that are known of candidates, by name, each of shape ``(n,)``."""
         n = len(ranking.items)
         found: dict[str, NDArray[np.float64]] = {
-            HOST_PLACE: np.arange(n, dtype=np.float64),
+            HOST_PLACE: np.array(ranking.host_places, np.float64),
             HOST_SCORE: np.array([one.score for one in ranking.items]),
         }
         for name, value in ranking.fields.items():
@@ -210,7 +210,7 @@ class Memory:
             documents = self._documents_of([one.item for one in ranking.items])
             out[:, self._own_columns] = self._own_values[documents + 1]
         if HOST_PLACE in place_of:
-            out[:, place_of[HOST_PLACE]] = np.arange(n)
+            out[:, place_of[HOST_PLACE]] = ranking.host_places
         if HOST_SCORE in place_of:
             out[:, place_of[HOST_SCORE]] = [one.score for one in ranking.items]
         for name, value in ranking.fields.items():

@@ -89,7 +89,7 @@ class OnlineRanker:
         """See a ranking with what is known now."""
         n = len(ranking.items)
         inputs = np.zeros((n, _FIRST_LEVEL + len(LEVELS)))
-        inputs[:, 0] = host_prior(n)
+        inputs[:, 0] = host_prior(ranking.host_places)
         values: NDArray[np.float32] | None = None
         leaves: NDArray[np.int32] | None = None
         if self.trunk is not None and n:

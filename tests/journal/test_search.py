@@ -31,7 +31,14 @@ VALUES = (
     | st.lists(NUMBERS, max_size=3).map(tuple)
 )
 FIELDS = st.dictionaries(TEXTS, VALUES, max_size=4)
-ITEMS = st.builds(ShownItem, TEXTS, NUMBERS, FIELDS, st.none() | st.floats(0, 5, allow_nan=False))
+ITEMS = st.builds(
+    ShownItem,
+    TEXTS,
+    NUMBERS,
+    FIELDS,
+    st.none() | st.floats(0, 5, allow_nan=False),
+    st.none() | st.integers(0, 2**30),
+)
 IDS = {"id": st.just(""), "time": st.integers(0, 2**45)}
 NOBODY = {"user": st.just(""), "session": st.just("")}
 EVENTS = {
@@ -74,7 +81,7 @@ def plain(event):
     """An event whose mappings are dictionaries, so that two can be compared."""
     if isinstance(event, RankingShown):
         items = [(one.item, one.score, dict(one.fields), one.label) for one in event.items]
-        return (event.query, event.market, dict(event.fields), items)
+        return (event.query, event.market, dict(event.fields), items, event.host_places)
     return event
 
 
@@ -91,6 +98,17 @@ def test_packing_there_and_back(kind, data):
 def test_any_bytes_are_read_or_refused(kind, data):
     with pytest.raises(JournalError):
         unpack_event(kind, ("", "", ""), 0, data)
+
+
+def test_a_ranking_in_the_hosts_order_is_packed_as_it_always_was():
+    event = shown("1", 5, "a", "b", query="tree")
+    packed = bytes.fromhex(
+        "01040200020000008b562a294a4d55d25102a3ea5a9d68a5442033492916c82a"
+        "28ca4c4e05b24a8a4a53750c740c62192040c18181a1c11ec40600"
+    )
+    again = unpack_event("ranking", ("", "", ""), 5, packed)
+    assert plain(again) == plain(event)
+    assert pack_event(event)[0] == packed[0]
 
 
 def test_missing_numbers_stay_missing():

@@ -16,7 +16,7 @@ def test_it_begins_with_the_hosts_order_alone():
     mix = Guard(SETTINGS, has_trees=False).mix(0)
     assert mix[HOST] == 1.0
     assert mix[CLICK] == 0.0
-    assert np.all(np.diff(host_prior(20)) < 0)
+    assert np.all(np.diff(host_prior(range(20))) < 0)
 
 
 def taught(clicked_by, *, bucket=3, n=300):
@@ -25,7 +25,7 @@ def taught(clicked_by, *, bucket=3, n=300):
     guard = Guard(SETTINGS, has_trees=True)
     for _ in range(n):
         inputs = np.zeros((5, len(INPUTS)))
-        inputs[:, HOST], inputs[:, CLICK] = host_prior(5), rng.normal(size=5)
+        inputs[:, HOST], inputs[:, CLICK] = host_prior(range(5)), rng.normal(size=5)
         best = int(np.argmax(inputs[:, clicked_by]))
         odds = np.exp(inputs @ guard.mix(bucket))
         push = -odds / odds.sum()

@@ -14,7 +14,7 @@ def lessons(taste, *, n=400, seed=0, buckets=(3,)):
     found = []
     for number in range(n):
         inputs = np.zeros((8, len(INPUTS)))
-        inputs[:, HOST] = host_prior(8)
+        inputs[:, HOST] = host_prior(range(8))
         inputs[:, CLICK], inputs[:, YOU] = rng.normal(size=(2, 8))
         bucket = buckets[number % len(buckets)]
         best = np.argmax(taste(inputs, bucket) + rng.gumbel(size=8) * 0.5)

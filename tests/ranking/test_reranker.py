@@ -10,6 +10,7 @@ from mtspam.config import Settings
 from mtspam.errors import DataError, JournalError, ModelError
 from mtspam.journal import Journal
 from mtspam.journal.keys import user_key
+from mtspam.journal.search import SearchJournal
 from mtspam.ranking.reranker import Reranker, shown
 from mtspam.search.events import Interaction, Item, Judgement, RankingShown, ShownItem
 from mtspam.state import StateDirectory
@@ -247,6 +248,26 @@ def test_what_was_shown_can_be_logged(state, small):
         assert ranker.feedback([logged]).n_new == 1
     with pytest.raises(DataError, match="do not fit"):
         shown(replace(asked, items=asked.items[:3]), found[0])
+
+
+def test_what_was_shown_in_our_order_still_tells_the_hosts(state, settings, ranker):
+    asked = RankingShown(id="r", time=10**6, items=candidates(), query="q", user="ana")
+    ranker.feedback(clicks(6, always("d5")))
+    found = ranker.rescore_ranking(asked, explain=True)
+    logged = shown(asked, found)
+    assert found.order[0] == 5
+    assert [logged.items[0].item, logged.items[0].host_place] == ["d5", 5]
+    again = ranker.rescore_ranking(replace(asked, items=logged.items), explain=True)
+    assert [one.host for one in again.reasons] == [
+        found.reasons[place].host for place in found.order
+    ]
+    ranker.feedback([logged])
+    with SearchJournal.open(
+        StateDirectory(state).journal, StateDirectory(state).secret(), read_only=True
+    ) as journal:
+        kept = [event for _, event in journal.events() if isinstance(event, RankingShown)][-1]
+    assert kept.host_places == tuple(found.order.tolist())
+    assert [one.score for one in kept.items] == [-float(place) for place in found.order]
 
 
 def test_it_ranks_after_a_fork(state, settings, ranker):
