@@ -24,6 +24,7 @@ _COLUMNS = {
     "session": ("session", "names the visit"),
     "time": ("time", "says when it was asked"),
     "position": ("position", "has the place in the host's order"),
+    "shown-position": ("shown_position", "has the place at which it was shown instead"),
     "score": ("score", "has the host's score"),
     "label": ("label", "says whether it was clicked, or a grade"),
     "conversion": ("conversion", "says whether it was bought"),

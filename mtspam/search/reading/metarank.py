@@ -20,6 +20,7 @@ __all__ = ["event_of"]
 _KINDS = "item, user, ranking or interaction"
 _SCORES = ("score", "relevancy", "relevance")
 """Fields of a candidate that hold the host's score."""
+_MOST_PLACES = 1 << 31
 
 
 def event_of(record: object, place: str) -> Event:
@@ -104,7 +105,20 @@ def _shown(item: object, place: str) -> ShownItem:
         score=float(score) if isinstance(score, float | int) else float("nan"),
         fields=fields,
         label=grade_of(label, f"{place}: a label") if isinstance(label, float | int) else None,
+        host_place=_host_place(item, place),
     )
+
+
+def _host_place(item: Mapping[str, Any], place: str) -> int | None:
+    """Return where the host had a candidate, which Metarank's own events do not tell."""
+    given = item.get("host_place")
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given < _MOST_PLACES:
+        raise DataError(
+            f"{place}: host_place is {given!r}; it must be a whole number from 0, the first place"
+        )
+    return given
 
 
 def _fields(record: Mapping[str, Any], place: str) -> dict[str, FieldValue]:

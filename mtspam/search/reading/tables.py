@@ -43,6 +43,8 @@ class TableColumns:
         Milliseconds or seconds since 1970, or a date and time.
     position
         Place in the host's order; without it rows stand in that order.
+    shown_position
+        Place at which the candidate was shown, where results were put in another order.
     score
         The host's score.
     label
@@ -59,6 +61,7 @@ class TableColumns:
     session: str = "session"
     time: str = "time"
     position: str = "position"
+    shown_position: str = "shown_position"
     score: str = "score"
     label: str = "label"
     conversion: str = "conversion"
@@ -188,27 +191,41 @@ def requests_of(
     }
     times = frame[columns.time].to_list() if columns.time in frame.columns else None
     positions = _numbers(frame, columns.position, path)
+    shown_positions = _numbers(frame, columns.shown_position, path)
     scores = _numbers(frame, columns.score, path)
     features = _Features(frame, columns, path)
     by_query: dict[str, list[int]] = {}
     for row, query in enumerate(_names(frame, columns.query_id, path)):
         by_query.setdefault(query, []).append(row)
     for query, rows in by_query.items():
-        # A place that is not known comes after those that are; all else stands as it came.
-        rows.sort(key=lambda row: math.inf if math.isnan(positions[row]) else positions[row])
+        host_place = {row: place for place, row in enumerate(_by_place(rows, positions))}
+        rows[:] = _by_place(_by_place(rows, positions), shown_positions)
         first = rows[0]
         time = None if times is None else times[first]
-        candidates = zip(rows, features.of(rows), strict=True)
+        candidates = enumerate(zip(rows, features.of(rows), strict=True))
         shown = RankingShown(
             id=query,
             time=0 if time is None else milliseconds(time, f"{path}: row {first + 1}"),
-            items=tuple(ShownItem(items[row], scores[row], known) for row, known in candidates),
+            items=tuple(
+                ShownItem(
+                    items[row],
+                    scores[row],
+                    known,
+                    host_place=None if host_place[row] == place else host_place[row],
+                )
+                for place, (row, known) in candidates
+            ),
             query=texts["query"][first],
             user=texts["user"][first],
             market=texts["market"][first],
             session=texts["session"][first],
         )
         yield rows, shown
+
+
+def _by_place(rows: list[int], places: list[float]) -> list[int]:
+    """Return rows by their places; where none is known they come last, as they came."""
+    return sorted(rows, key=lambda row: math.inf if math.isnan(places[row]) else places[row])
 
 
 def _insist(frame: "pl.DataFrame", columns: TableColumns, path: str) -> None:

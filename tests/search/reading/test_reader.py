@@ -254,6 +254,25 @@ def test_a_column_that_was_named_must_be_there(written):
         list(read_events([path], columns=TableColumns(user="user_")))
 
 
+def test_what_was_shown_in_another_order_tells_the_hosts(written):
+    rows = "q,a,0,2\nq,b,1,0\nq,c,2,\nq,d,,1\n"
+    path = written("t.csv", "query_id,item,position,shown_position\n" + rows)
+    [shown] = read_events([path])
+    assert [one.item for one in shown.items] == ["b", "d", "a", "c"]
+    assert shown.host_places == (1, 3, 0, 2)
+    record = {
+        "event": "ranking",
+        "id": "r",
+        "timestamp": TIME,
+        "items": [{"id": "b", "host_place": 4}, {"id": "a"}],
+    }
+    [told] = read_events([written("e.jsonl", lines(record))])
+    assert told.host_places == (4, 1)
+    record["items"][0]["host_place"] = -1
+    with pytest.raises(DataError, match=r":1: host_place is -1; it must be"):
+        list(read_events([written("e.jsonl", lines(record))]))
+
+
 def test_what_is_missing_or_unknown(tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.jsonl: No such file"):
         list(read_events([str(tmp_path / "nowhere.jsonl")]))
