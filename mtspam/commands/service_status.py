@@ -1,6 +1,6 @@
 """How a running service is, for whoever is woken by it: lines to read, made from its answer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -20,12 +20,13 @@ def status_lines(reply: Mapping[str, Any]) -> Iterator[str]:
     Parameters
     ----------
     reply
-        ``version``, ``uptime`` in seconds, and ``counts`` by name.
+        ``version``, ``uptime`` in seconds, ``counts`` by name, and ``processes``.
     """
     counts = {str(name): float(value) for name, value in (reply.get("counts") or {}).items()}
     for name, told in (
         ("version", [str(reply.get("version", ""))]),
         ("up", [_duration(float(reply.get("uptime", 0.0)))]),
+        ("runs as", _processes(reply.get("processes") or [])),
         ("mail", _mail(counts)),
         ("labels", _table(counts, "learned:") or ["none given since the start"]),
         ("model", _model(counts)),
@@ -46,6 +47,24 @@ def _duration(seconds: float) -> str:
         elif parts:
             break
     return " ".join(parts[:2])
+
+
+def _processes(processes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say which process does what, and which did not last."""
+    told = [_process(one) for one in processes]
+    width = max((len(name) for name, _ in told), default=0)
+    return [f"{name:<{width}}  {text}" for name, text in told]
+
+
+def _process(process: Mapping[str, Any]) -> tuple[str, str]:
+    from mtspam.commands.verdict_lines import plain_text
+
+    name = plain_text(str(process.get("name", "")))
+    pid, begun = int(process.get("pid", 0)), int(process.get("begun", 0))
+    if not pid:
+        return name, "NOT THERE" if begun else "not there yet"
+    text = f"process {pid}, up {_duration(float(process.get('uptime', 0.0)))}"
+    return name, text + (f", started {begun} times" if begun > 1 else "")
 
 
 def _mail(counts: Mapping[str, float]) -> list[str]:

@@ -3,10 +3,8 @@
 import contextlib
 import ctypes
 import logging
-import mmap
 import os
 import signal
-import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from mtspam import errors
 from mtspam.errors import MtspamError
 from mtspam.serve import contract
 
-__all__ = ["Child", "Heartbeats", "Lifeline", "fork_child"]
+__all__ = ["Child", "Lifeline", "fork_child"]
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +22,6 @@ _PROBLEM = b"!"
 _PR_SET_NAME = 15
 _NAME_BYTES = 15
 _MOST_TOLD_BYTES = 4096  # what a pipe takes at once, whole or not at all
-_BEAT = struct.Struct("<d")
 
 
 class Lifeline:
@@ -36,29 +33,6 @@ class Lifeline:
     def hold(self) -> None:
         """Let go of the supervisor's end; in each child, or it would keep the others waiting."""
         os.close(self._writer)
-
-
-class Heartbeats:
-    """When each worker last gave a sign of life, on a page that all share.
-
-    Examples
-    --------
-    >>> beats = Heartbeats(2)
-    >>> beats.beat(1)
-    >>> beats.age(1) < 10 < beats.age(0)
-    True
-    """
-
-    def __init__(self, n_rows: int) -> None:
-        self._page = mmap.mmap(-1, n_rows * _BEAT.size)
-
-    def beat(self, row: int) -> None:
-        """Give a sign of life."""
-        _BEAT.pack_into(self._page, row * _BEAT.size, time.monotonic())
-
-    def age(self, row: int) -> float:
-        """Return how many seconds ago the last one was."""
-        return float(time.monotonic() - _BEAT.unpack_from(self._page, row * _BEAT.size)[0])
 
 
 @dataclass(slots=True)

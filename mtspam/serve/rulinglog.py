@@ -8,6 +8,7 @@ from dataclasses import asdict
 from mtspam.serve.contract import Envelope, Ruling
 from mtspam.serve.live import LiveView
 from mtspam.serve.logs import quoted, stamp
+from mtspam.serve.roster import Roster
 from mtspam.serve.service import MailService
 
 __all__ = ["LoggedService"]
@@ -26,6 +27,9 @@ class LoggedService(MailService):
     A user is shown as the first eight digits of their key, a message as its id; neither text nor
     addresses are shown.
     """
+
+    roster: Roster | None = None
+    """Which processes there are; None where this is the only one."""
 
     def rule(self, raw: bytes, envelope: Envelope) -> tuple[Ruling, ...]:
         """Rule on a message for each recipient, in their order; for nobody where there is none."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from mtspam.config import Settings
 from mtspam.errors import JournalError, MtspamError
 from mtspam.journal.identity import Identity
-from mtspam.serve.children import Child, Heartbeats, Lifeline, fork_child
+from mtspam.serve.children import Child, Lifeline, fork_child
 from mtspam.serve.contract import UnavailableError
 from mtspam.serve.counters import Counters
 from mtspam.serve.faces import places_of
@@ -24,6 +24,7 @@ from mtspam.serve.notify import Notifier
 from mtspam.serve.policy import Policy
 from mtspam.serve.posts import Post
 from mtspam.serve.privileges import owner_of
+from mtspam.serve.roster import WRITER_ROW, Roster
 from mtspam.serve.unixsockets import bind_unix, remove_socket
 from mtspam.serve.warming import warm_up
 from mtspam.serve.worker import WRITER_SOCKET, WorkerPlace, run_worker
@@ -82,7 +83,7 @@ class Supervisor:
         self._inherited = inherited_sockets(environment)
         self._lifeline = Lifeline()
         self._counters = Counters(_MOST_WORKERS)
-        self._beats = Heartbeats(_MOST_WORKERS)
+        self._roster = Roster(_MOST_WORKERS)
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._reload_rows: list[int] = []
@@ -115,6 +116,7 @@ class Supervisor:
             self._open(exits)
             if on_listening is not None:
                 on_listening(self._listeners.addresses())
+            self._roster.begin(self._n_rows)
             self._area = LiveArea(self._settings)
             self._writer = Post("mtspam writer", self._fork_writer, is_alone=True)
             self._posts = [self._post(row) for row in range(self._n_rows)]
@@ -166,6 +168,10 @@ class Supervisor:
 
     def _fork_writer(self) -> Child:
         def work(ready: Callable[[], None]) -> None:
+            def begin() -> None:
+                self._roster.enter(WRITER_ROW)
+                ready()
+
             self._listeners.let_go()
             run_writer(
                 self._directory,
@@ -173,13 +179,13 @@ class Supervisor:
                 self._area,
                 self._writer_socket,
                 self._lifeline.reader,
-                ready,
+                begin,
             )
 
         return self._watch(fork_child("mtspam writer", work, self._lifeline, self._pipe))
 
     def _fork_worker(self, row: int) -> Child:
-        self._beats.beat(row)
+        self._roster.beat(row)
         place = WorkerPlace(
             row=row,
             n_rows=self._n_rows,
@@ -188,7 +194,7 @@ class Supervisor:
             area=self._area,
             starter=self._starter,
             counters=self._counters.of_row(row),
-            beats=self._beats,
+            roster=self._roster,
             sockets=self._listeners.of_row(row, self._n_rows),
             lifeline=self._lifeline.reader,
         )
@@ -243,6 +249,7 @@ class Supervisor:
                 return
             if pid == 0:
                 return
+            self._roster.leave(pid)
             for post in (self._writer, *self._posts, *self._retired):
                 pipes = {child.pid: child.pipe for child in post.children}
                 child = post.bury(pid, os.waitstatus_to_exitcode(status))
@@ -261,11 +268,11 @@ class Supervisor:
             child = post.child
             if child is None or post.successor is not None:
                 continue
-            age = self._beats.age(row)
+            age = self._roster.age(row)
             if child.is_ready and age > self._settings.serve.stuck_seconds:
                 _log.error("%s is stuck", child.name, extra={"seconds": round(age, 1)})
                 child.send(signal.SIGKILL)
-                self._beats.beat(row)
+                self._roster.beat(row)
 
     def _tell(self, now: float) -> None:
         """Tell whoever started us how we are."""
@@ -304,6 +311,7 @@ class Supervisor:
             self._area = LiveArea(settings)
         self._writer.dismiss(_WRITER_SECONDS)
         n_rows = self._n_rows
+        self._roster.expect(n_rows)
         for post in self._posts[n_rows:]:
             post.dismiss(settings.serve.grace_seconds + _EXTRA_SECONDS)
             self._retired.append(post)

@@ -13,7 +13,6 @@ import uvloop
 from mtspam.config import Settings
 from mtspam.journal import Journal
 from mtspam.model import Starter
-from mtspam.serve.children import Heartbeats
 from mtspam.serve.contract import Face
 from mtspam.serve.counters import Counters
 from mtspam.serve.faces import start_face
@@ -22,6 +21,7 @@ from mtspam.serve.local import WithJournal
 from mtspam.serve.memories import SharedExamples
 from mtspam.serve.rerank.ranker import Ranker
 from mtspam.serve.rerank.thread import RankerThread
+from mtspam.serve.roster import Roster
 from mtspam.serve.rulinglog import LoggedService
 from mtspam.serve.writerline import WriterClient
 from mtspam.spam.state import StateDirectory
@@ -55,8 +55,8 @@ class WorkerPlace:
         The starter model, if there is one.
     counters
         Its own row of them.
-    beats
-        Where it gives signs of life.
+    roster
+        Where it enters itself and gives signs of life.
     sockets
         Bound and listening, each with the name of its face.
     lifeline
@@ -70,7 +70,7 @@ class WorkerPlace:
     area: LiveArea
     starter: Starter | None
     counters: Counters
-    beats: Heartbeats
+    roster: Roster
     sockets: list[tuple[str, socket.socket]]
     lifeline: int
 
@@ -118,6 +118,7 @@ async def _work(place: WorkerPlace, ready: Callable[[], None]) -> None:
                 await start_face(name, service, sock, place.settings)
                 for name, sock in place.sockets
             ]
+            place.roster.enter(place.row)
             ready()
             thread.begin()
             await stopping.wait()
@@ -141,16 +142,18 @@ def _service(place: WorkerPlace, line: WriterClient, journal: Journal) -> Logged
     recent = SharedExamples(
         place.directory.path, place.row, place.n_rows, settings.serve.recent_bytes
     )
-    return LoggedService(
+    service = LoggedService(
         settings,
         LiveView(place.area, place.directory.secret(), place.starter),
         line,
         WithJournal(recent, journal),
         place.counters,
     )
+    service.roster = place.roster
+    return service
 
 
 async def _beat(place: WorkerPlace) -> None:
     while True:
-        place.beats.beat(place.row)
+        place.roster.beat(place.row)
         await asyncio.sleep(_BEAT_SECONDS)

@@ -37,6 +37,22 @@ def test_a_duration_in_words(seconds, text):
     assert f"\nup       {text}\n" in shown(seconds)
 
 
+def test_processes_and_who_is_missing():
+    processes = [
+        {"name": "supervisor", "pid": 7, "uptime": 3_600.5, "begun": 1},
+        {"name": "writer", "pid": 0, "uptime": 0.0, "begun": 2},
+        {"name": "worker 0", "pid": 9, "uptime": 60.0, "begun": 3},
+        {"name": "worker 1", "pid": 0, "uptime": 0.0, "begun": 0},
+    ]
+    reply = {"uptime": 3_600, "processes": processes}
+    assert click.unstyle("\n".join(status_lines(reply))).splitlines()[2:6] == [
+        "runs as  supervisor  process 7, up 1 hour",
+        "         writer      NOT THERE",
+        "         worker 0    process 9, up 1 minute, started 3 times",
+        "         worker 1    not there yet",
+    ]
+
+
 def test_counts_one_below_the_other():
     counters = Counters(1)
     for _ in range(1_200):

@@ -86,6 +86,26 @@ def test_who_is_forgotten_is_gone_from_every_worker(whole):
     assert [value for _, value in whole.labels()] == [0] * 4
 
 
+def test_whichever_worker_answers_tells_of_all_processes(whole):
+    pid = whole.process.pid
+    whole.kill("mtspam worker 1")
+
+    def all_are_there():
+        return all(one["pid"] for one in whole.client.status()["processes"])
+
+    wait_until(all_are_there, "the next worker 1")
+    told = {one["name"]: one for one in whole.client.status()["processes"]}
+    children = whole.children()
+    names = ("writer", "worker 0", "worker 1")
+    assert told.keys() == {"supervisor", *names}
+    assert told["supervisor"]["pid"] == pid
+    assert [told[name]["pid"] for name in names] == [children[f"mtspam {name}"] for name in names]
+    assert [told[name]["begun"] for name in names] == [1, 1, 2]
+    ages = [whole.client.status()["uptime"] for _ in range(8)]
+    assert ages == sorted(ages)
+    assert ages[0] > told["worker 1"]["uptime"]
+
+
 def test_the_model_that_was_served_is_the_fold_of_the_journal(whole):
     for n in range(8):
         whole.client.learn(pills(n), "spam", user=f"u{n % 3}@example.org")

@@ -16,16 +16,19 @@ from mtspam.serve.http.messages import Fields, RefusedError
 from mtspam.serve.http.passwords import Gate
 from mtspam.serve.http.scanning import Scanner
 from mtspam.serve.http.unpacking import message_of
+from mtspam.serve.roster import Roster, Staff
 
 __all__ = [
     "AnyRequest",
     "Desk",
     "admit",
+    "began_of",
     "body_in",
     "desk_of",
     "fields_of",
     "may_teach",
     "message_in",
+    "staff_of",
     "totals_of",
 ]
 
@@ -77,6 +80,18 @@ def totals_of(desk: Desk) -> Mapping[str, float]:
     figures = getattr(desk.service, "model_figures", None)
     totals = {} if counters is None else counters.totals()
     return totals if figures is None else {**totals, **figures()}
+
+
+def staff_of(desk: Desk) -> list[Staff]:
+    """Return the processes of the service; none where there is only this one."""
+    roster = getattr(desk.service, "roster", None)
+    return roster.staff() if isinstance(roster, Roster) else []
+
+
+def began_of(desk: Desk) -> float:
+    """Return the Unix seconds at which the service began, whichever of its workers answers."""
+    roster = getattr(desk.service, "roster", None)
+    return roster.began if isinstance(roster, Roster) else desk.began
 
 
 def fields_of(request: AnyRequest) -> Fields:

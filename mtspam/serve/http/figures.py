@@ -38,7 +38,7 @@ def as_stat(totals: Totals, began: float) -> dict[str, Any]:
     totals
         Sums by name, as `Counters.totals` gives them.
     began
-        Unix seconds at which the worker began.
+        Unix seconds at which the service began.
     """
     scanned = int(totals.get("rulings", 0))
     return {
@@ -86,7 +86,7 @@ def as_metrics(totals: Totals, began: float) -> bytes:
     scanned = totals.get("rulings", 0.0)
     family("rspamd_build_info", "gauge", "Version, as rspamd says it.", [(version, 1)])
     family("mtspam_build", "info", "Version.", [("_info" + version, 1)])
-    family("process_start_time_seconds", "gauge", "When this worker began.", [("", began)])
+    family("process_start_time_seconds", "gauge", "When the service began.", [("", began)])
     family("rspamd_read_only", "gauge", "Whether nothing can be taught.", [("", 0)])
     family("rspamd_scanned", "counter", "Messages ruled on.", [("_total", scanned)])
     family("rspamd_learned", "counter", "Labels learnt.", [("_total", _learned(totals))])

@@ -13,7 +13,15 @@ from litestar.params import QueryParameter
 from mtspam import __version__
 from mtspam.errors import DataError
 from mtspam.serve.contract import Envelope
-from mtspam.serve.http.desk import AnyRequest, desk_of, may_teach, message_in, totals_of
+from mtspam.serve.http.desk import (
+    AnyRequest,
+    began_of,
+    desk_of,
+    may_teach,
+    message_in,
+    staff_of,
+    totals_of,
+)
 from mtspam.serve.http.messages import RefusedError
 from mtspam.serve.http.replies import (
     ErrorReply,
@@ -21,6 +29,7 @@ from mtspam.serve.http.replies import (
     ForgottenReply,
     JudgedReply,
     LearntReply,
+    ProcessReply,
     StatusReply,
 )
 from mtspam.types import Label
@@ -229,4 +238,10 @@ class OwnController(Controller):
     async def status(self, request: AnyRequest) -> StatusReply:
         """Tell how the service is doing."""
         desk = desk_of(request)
-        return StatusReply(__version__, time.time() - desk.began, dict(totals_of(desk)))
+        now = time.time()
+        return StatusReply(
+            __version__,
+            now - began_of(desk),
+            dict(totals_of(desk)),
+            [ProcessReply.of(one, now) for one in staff_of(desk)],
+        )

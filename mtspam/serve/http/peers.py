@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from mtspam.serve.contract import LearnOutcome
 from mtspam.serve.http.desk import (
     AnyRequest,
+    began_of,
     body_in,
     desk_of,
     fields_of,
@@ -150,7 +151,7 @@ async def _learnt(request: AnyRequest, label: Label) -> Response[dict[str, Any]]
 async def stat(request: AnyRequest) -> Response[dict[str, Any]]:
     """Tell rspamd's figures, as far as they make sense here."""
     desk = desk_of(request)
-    return Response(as_stat(totals_of(desk), desk.began))
+    return Response(as_stat(totals_of(desk), began_of(desk)))
 
 
 @get(
@@ -162,14 +163,14 @@ async def stat(request: AnyRequest) -> Response[dict[str, Any]]:
 async def auth(request: AnyRequest) -> Response[dict[str, Any]]:
     """Tell whether the password is right."""
     desk = desk_of(request)
-    return Response(as_auth(totals_of(desk), desk.began))
+    return Response(as_auth(totals_of(desk), began_of(desk)))
 
 
 @get("/metrics", media_type=OPENMETRICS)
 async def metrics(request: AnyRequest) -> Response[bytes]:
     """Tell all counts as OpenMetrics."""
     desk = desk_of(request)
-    return Response(as_metrics(totals_of(desk), desk.began), media_type=OPENMETRICS)
+    return Response(as_metrics(totals_of(desk), began_of(desk)), media_type=OPENMETRICS)
 
 
 @get(["/healthy", "/ready"])

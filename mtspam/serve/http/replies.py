@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from mtspam.serve.contract import Action, Forgotten, LearnOutcome, Learnt, Ruling
+from mtspam.serve.roster import Staff
 from mtspam.spam.records import Explanation, Judgement
 from mtspam.types import Verdict
 
@@ -14,6 +15,7 @@ __all__ = [
     "JudgedReply",
     "LearntReply",
     "Levels",
+    "ProcessReply",
     "ReasonReply",
     "StatusReply",
     "SymbolReply",
@@ -177,9 +179,28 @@ class LearntReply:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessReply:
+    """One place in the service: who fills it now, for how long, the how many-th to do so.
+
+    While nobody fills it `pid` and `uptime` are 0.
+    """
+
+    name: str
+    pid: int
+    uptime: float
+    begun: int
+
+    @classmethod
+    def of(cls, staff: Staff, now: float) -> Self:
+        """Return what there is to tell of a place."""
+        return cls(staff.name, staff.pid, now - staff.began if staff.pid else 0.0, staff.n_begun)
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReply:
-    """How the service is doing; counts are of all workers since it started."""
+    """How the service is doing; uptime and counts are of all workers since it started."""
 
     version: str
     uptime: float
     counts: dict[str, float]
+    processes: list[ProcessReply]
