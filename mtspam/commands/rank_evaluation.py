@@ -18,6 +18,7 @@ from mtspam.ranking.training import Trained, train_both
 from mtspam.search.events import Event, Interaction, RankingShown
 from mtspam.search.features import FeatureTable
 from mtspam.search.history import History
+from mtspam.search.ordering import in_order
 
 __all__ = ["HeldOut", "evaluate_events", "set_apart"]
 
@@ -64,7 +65,7 @@ def evaluate_events(
     DataError
         If nothing is left to learn from or to test on.
     """
-    events = sorted(events, key=lambda event: event.time)
+    events = in_order(events)
     if tested is not None:
         late = [_is_of(event, tested) for event in events]
         events = [e for e, is_late in zip(events, late, strict=True) if not is_late] + [

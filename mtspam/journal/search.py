@@ -109,7 +109,7 @@ class SearchJournal(OpenJournal):
         """Add events, all or none; when this returns they are on the disk.
 
         An event whose id is known already (among events of its kind) adds nothing. They may come
-        in any order: who folds them sorts by time.
+        in any order, a click before its ranking, too: `events` gives them in theirs.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class SearchJournal(OpenJournal):
     def events(
         self, *, after: int = 0, upto: int | None = None, by_time: bool = True
     ) -> Iterator[tuple[int, Event]]:
-        """Yield events with their numbers, by time, those of one moment as they came in.
+        """Yield events with their numbers, in the order of `mtspam.search.ordering.in_order`.
 
         Parameters
         ----------

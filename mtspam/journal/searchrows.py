@@ -31,6 +31,20 @@ _NUMBERS = struct.Struct("<qq")
 _NAMES = ("seq", "kind", "time", "id", "user", "about", "packed")
 _COLUMNS = [search_events.c[name] for name in _NAMES]
 
+_SHOWN = search_events.alias("shown")
+_IS_EARLY = sa.or_(
+    _SHOWN.c.time > search_events.c.time,
+    sa.and_(_SHOWN.c.time == search_events.c.time, _SHOWN.c.seq > search_events.c.seq),
+)
+_MOMENT = (
+    sa.case((_IS_EARLY, _SHOWN.c.time), else_=search_events.c.time),
+    sa.case((_IS_EARLY, _SHOWN.c.seq), else_=search_events.c.seq),
+    sa.case((_IS_EARLY, 1), else_=0),
+    search_events.c.time,
+    search_events.c.seq,
+)
+"""By what events are folded: an interaction before its ranking has the ranking's place."""
+
 Row = tuple[int, str, int, bytes, bytes, bytes, bytes]
 """Number, kind, time, id, user, ranking, packed event."""
 
@@ -71,14 +85,24 @@ def _known(connection: sa.Connection, ids: Sequence[bytes]) -> set[bytes]:
 def rows(
     connection: sa.Connection, after: int, upto: int | None, batch_size: int, *, by_time: bool
 ) -> Iterator[list[Row]]:
-    """Yield the events with ``after < seq <= upto``, by number or by time and number."""
+    """Yield the events with ``after < seq <= upto``, by number or in the order of folding.
+
+    That is the order of `mtspam.search.ordering.in_order`.
+    """
     if not _is_there(connection):
         return
-    query = sa.select(*_COLUMNS, search_events.c.row_check).where(search_events.c.seq > after)
+    table = search_events.c
+    query = sa.select(*_COLUMNS, table.row_check).where(table.seq > after)
     if upto is not None:
-        query = query.where(search_events.c.seq <= upto)
-    first = [search_events.c.time] if by_time else []
-    query = query.where(search_events.c.kind != FORGET).order_by(*first, search_events.c.seq)
+        query = query.where(table.seq <= upto)
+    query = query.where(table.kind != FORGET)
+    if by_time:
+        both = search_events.outerjoin(
+            _SHOWN, sa.and_(_SHOWN.c.id == table.about, table.kind == "interaction")
+        )
+        query = query.select_from(both).order_by(*_MOMENT)
+    else:
+        query = query.order_by(table.seq)
     for found in connection.execute(query).partitions(batch_size):
         yield [_insisted(row) for row in found]
 

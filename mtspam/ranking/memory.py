@@ -1,7 +1,8 @@
 """What is known of documents and users when a query comes: fields, hashes, numbers of clicks."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
 from typing import Protocol, TypeVar
@@ -24,6 +25,7 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 _LEAF = np.uint64(0x51ED270B37C9A16D)
 _MANY_KEYS = 200_000
 _FIRST_ROOM = 1 << 10
+_MANY_LAYOUTS = 64
 A = TypeVar("A", bound=np.generic)
 
 
@@ -68,18 +70,17 @@ class Memory:
         self._secret = secret
         self._most_pending = settings.pending_rankings
         self._clicks: dict[str, int] = {}
+        self._early_clicks: OrderedDict[str, int] = OrderedDict()
         self._kinds = {*settings.click_kinds.split(), *settings.conversion_kinds.split()}
         self._keys: dict[str, int] = {}
         self._documents: dict[str, int] = {}
-        self._numbers: list[Mapping[str, float]] = []
         self._keys_of = np.zeros(_FIRST_ROOM, np.uint64)
         self._places = np.zeros((_FIRST_ROOM, 2), np.int64)
         self._pool = np.zeros(_FIRST_ROOM, np.uint64)
         self._pool_end = 0
-        self._columns: tuple[str, ...] = ()
-        self._place_of: dict[str, int] = {}
-        self._own_columns: list[int] = []
-        self._own_values = np.zeros((0, 0), np.float32)
+        self._names: dict[str, int] = {}
+        self._numbers = np.full((_FIRST_ROOM, 0), np.nan, np.float32)
+        self._layouts: dict[tuple[str, ...], _Layout] = {}
 
     # Writing.
 
@@ -91,13 +92,22 @@ class Memory:
             self.pending[event.id] = event
             if len(self.pending) > self._most_pending:
                 self.pending.popitem(last=False)
+            self._count(event.user, self._early_clicks.pop(event.id, 0))
         elif isinstance(event, Interaction) and event.kind in self._kinds:
             shown = self.pending.get(event.ranking)
             user = event.user or (shown.user if shown is not None else "")
-            if user:
-                self._clicks[user] = self._clicks.get(user, 0) + 1
+            self._count(user, 1)
+            if not user and event.ranking and shown is None:
+                early = self._early_clicks.get(event.ranking, 0)
+                self._early_clicks[event.ranking] = early + 1
+                if len(self._early_clicks) > self._most_pending:
+                    self._early_clicks.popitem(last=False)
         if self.history is not None:
             self.history.observe(event)
+
+    def _count(self, user: str, n_clicks: int) -> None:
+        if user and n_clicks:
+            self._clicks[user] = self._clicks.get(user, 0) + n_clicks
 
     def _observe_item(self, event: Item) -> None:
         numbers: dict[str, float] = {}
@@ -110,10 +120,7 @@ class Memory:
             elif value and isinstance(value[0], str):
                 hashes += [self.key(f"{name}={one}") for one in value]
         document = self._documents.setdefault(event.item, len(self._documents))
-        if document == len(self._numbers):
-            self._numbers.append(numbers)
-        else:
-            self._numbers[document] = numbers
+        self._note_numbers(document, numbers)
         start, end = self._pool_end, self._pool_end + len(hashes)
         self._pool = _with_room(self._pool, end)
         self._pool[start:end] = np.array(hashes, np.uint64)
@@ -122,7 +129,22 @@ class Memory:
         self._places[document] = start, len(hashes)
         self._keys_of = _with_room(self._keys_of, document + 1)
         self._keys_of[document] = self.key(event.item)
-        self._lay_out_one(document, numbers)
+
+    def _note_numbers(self, document: int, numbers: dict[str, float]) -> None:
+        """Put a document's own numbers into its row; the first row is of unknown documents."""
+        names = self._names
+        for name in numbers:
+            names.setdefault(name, len(names))
+        n_missing = len(names) - self._numbers.shape[1]
+        if n_missing > 0:
+            more = np.full((len(self._numbers), n_missing), np.nan, np.float32)
+            self._numbers = np.concatenate([self._numbers, more], axis=1)
+            self._layouts.clear()
+        self._numbers = _with_room(self._numbers, document + 2)
+        row = self._numbers[document + 1]
+        row[:] = np.nan
+        for name, number in numbers.items():
+            row[names[name]] = number
 
     # Reading.
 
@@ -180,35 +202,49 @@ class Memory:
         known = self._documents
         return np.array([known.get(name, -1) for name in names], np.int64)
 
-    def numbers_of(self, ranking: RankingShown) -> dict[str, NDArray[np.float64]]:
-        """Return all numbers that are known of candidates, by name, each of shape ``(n,)``."""
-        n = len(ranking.items)
-        found: dict[str, NDArray[np.float64]] = {
-            HOST_PLACE: np.array(ranking.host_places, np.float64),
-            HOST_SCORE: np.array([one.score for one in ranking.items]),
-        }
-        for name, value in ranking.fields.items():
-            if isinstance(value, float | int):
-                found[name] = np.full(n, float(value))
-        for row, item in enumerate(ranking.items):
-            document = self._documents.get(item.item)
-            own = {} if document is None else self._numbers[document]
-            for name, number in own.items():
-                found.setdefault(name, np.full(n, np.nan))[row] = number
-        names, block = _block_of(ranking)
-        found.update(zip(names, block.T, strict=True))
-        return found
+    def names_of(self, ranking: RankingShown) -> tuple[str, ...]:
+        """Name all numbers that are known of candidates: the columns that `values` can fill."""
+        names = [HOST_PLACE, HOST_SCORE]
+        names += [name for name, value in ranking.fields.items() if _is_number(value)]
+        if self._names:
+            own = self._numbers[self._documents_of([one.item for one in ranking.items]) + 1]
+            first = np.argmax(~np.isnan(own), axis=0).tolist()
+            known = np.flatnonzero(~np.isnan(own).all(axis=0)).tolist()
+            every = list(self._names)
+            names += [every[place] for place in sorted(known, key=lambda place: first[place])]
+        names += _block_of(ranking)[0]
+        return tuple(dict.fromkeys(names))
 
     def values(self, ranking: RankingShown, columns: tuple[str, ...]) -> NDArray[np.float32]:
         """Return features of candidates by the names of columns, NaN where nothing is known."""
-        if columns != self._columns:
-            self._lay_out(columns)
-        place_of = self._place_of
-        n = len(ranking.items)
-        out = np.full((n, len(columns)), np.nan, np.float32)
-        if self._own_columns:
+        out = np.empty((len(ranking.items), len(columns)), np.float32)
+        self.fill(out, ranking, columns)
+        return out
+
+    def fill(
+        self, out: NDArray[np.float32], ranking: RankingShown, columns: tuple[str, ...]
+    ) -> None:
+        """Write features of candidates by the names of columns, NaN where nothing is known.
+
+        Parameters
+        ----------
+        out
+            Overwritten, shape ``(n, len(columns))``.
+        ranking
+            The candidates.
+        columns
+            Those of history as they are in `history`, if at all.
+        """
+        layout = self._layouts.get(columns)
+        if layout is None:
+            if len(self._layouts) >= _MANY_LAYOUTS:
+                self._layouts.clear()
+            layout = self._layouts[columns] = _Layout.of(columns, self._names)
+        place_of = layout.place_of
+        out[:] = np.nan
+        if layout.own_columns:
             documents = self._documents_of([one.item for one in ranking.items])
-            out[:, self._own_columns] = self._own_values[documents + 1]
+            out[:, layout.own_columns] = self._numbers[documents + 1][:, layout.own_places]
         if HOST_PLACE in place_of:
             out[:, place_of[HOST_PLACE]] = ranking.host_places
         if HOST_SCORE in place_of:
@@ -217,36 +253,60 @@ class Memory:
             if name in place_of and isinstance(value, float | int):
                 out[:, place_of[name]] = value
         names, block = _block_of(ranking)
-        known = [(place_of[name], place) for place, name in enumerate(names) if name in place_of]
-        if known:
-            there, here = (list(side) for side in zip(*known, strict=True))
+        there, here = layout.block_places(names)
+        if isinstance(there, slice) or there:
             out[:, there] = block[:, here]
         if self.history is not None and self.history.columns[0] in place_of:
             first = place_of[self.history.columns[0]]
             out[:, first : first + len(self.history.columns)] = self.history.read(ranking)
-        return out
 
-    def _lay_out(self, columns: tuple[str, ...]) -> None:
-        """Lay the documents' own numbers out by columns; the first row is of unknown ones."""
-        self._columns = columns
-        self._place_of = {name: place for place, name in enumerate(columns)}
-        names = {name for numbers in self._numbers for name in numbers}
-        own = [name for name in columns if name in names]
-        self._own_columns = [self._place_of[name] for name in own]
-        self._own_values = np.full((len(self._numbers) + 1, len(own)), np.nan, np.float32)
-        for place, name in enumerate(own):
-            self._own_values[1:, place] = [one.get(name, np.nan) for one in self._numbers]
 
-    def _lay_out_one(self, document: int, numbers: Mapping[str, float]) -> None:
-        """Bring one document's row up to date, or have all laid out anew where it has more."""
-        places = [self._place_of[name] for name in numbers if name in self._place_of]
-        if not self._columns or not set(places) <= set(self._own_columns):
-            self._columns = ()
-            return
-        self._own_values = _with_room(self._own_values, document + 2)
-        self._own_values[document + 1] = [
-            numbers.get(self._columns[place], np.nan) for place in self._own_columns
-        ]
+_Places = slice | list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where what is known goes in rows of some columns.
+
+    Parameters
+    ----------
+    place_of
+        The place of each column.
+    own_columns, own_places
+        Places of the documents' own numbers in a row, and where these are kept.
+    blocks
+        By the names of a request's numbers: their places in a row, and in the request.
+    """
+
+    place_of: dict[str, int]
+    own_columns: list[int]
+    own_places: list[int]
+    blocks: dict[tuple[str, ...], tuple[_Places, _Places]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, columns: tuple[str, ...], own: dict[str, int]) -> "_Layout":
+        """Lay out rows of some columns, where documents have numbers of their own."""
+        there = [name for name in columns if name in own]
+        place_of = {name: place for place, name in enumerate(columns)}
+        return cls(place_of, [place_of[name] for name in there], [own[name] for name in there])
+
+    def block_places(self, names: tuple[str, ...]) -> tuple[_Places, _Places]:
+        """Return where a request's numbers go, and which of them."""
+        found = self.blocks.get(names)
+        if found is None:
+            if len(self.blocks) >= _MANY_LAYOUTS:
+                self.blocks.clear()
+            known = [place for place, name in enumerate(names) if name in self.place_of]
+            there = [self.place_of[names[place]] for place in known]
+            found = self.blocks[names] = _sliced(there), _sliced(known)
+        return found
+
+
+def _sliced(places: list[int]) -> _Places:
+    """Return places that follow on each other as a slice, which is quicker."""
+    if not places or places != list(range(places[0], places[0] + len(places))):
+        return places
+    return slice(places[0], places[0] + len(places))
 
 
 def _with_room(array: NDArray[A], size: int) -> NDArray[A]:
@@ -256,7 +316,7 @@ def _with_room(array: NDArray[A], size: int) -> NDArray[A]:
     return array
 
 
-def _block_of(ranking: RankingShown) -> tuple[Sequence[str], NDArray[np.float64]]:
+def _block_of(ranking: RankingShown) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     """Return the numbers that the request itself has of candidates: names, and a row for each."""
     items = ranking.items
     if not items:
@@ -269,21 +329,23 @@ def _block_of(ranking: RankingShown) -> tuple[Sequence[str], NDArray[np.float64]
             if isinstance(one.fields, BlockFields) and one.fields.block is first.block
         ]
         if len(rows) == len(items):
-            return list(first.places), first.block[rows]
-    names = [name for name, value in first.items() if _is_number(value)]
+            is_whole = rows == list(range(len(first.block)))
+            return tuple(first.places), first.block if is_whole else first.block[rows]
+    names = tuple([name for name, value in first.items() if _is_number(value)])
     try:
         if len(names) > 1:
             pick = itemgetter(*names)
-            flat = chain.from_iterable([pick(one.fields) for one in items])
-            shape = (len(items), len(names))
-            return names, np.fromiter(flat, np.float64, shape[0] * shape[1]).reshape(shape)
+            flat = list(chain.from_iterable([pick(one.fields) for one in items]))
+            return names, np.array(flat, np.float64).reshape(len(items), len(names))
     except (KeyError, TypeError, ValueError):
         pass  # not all candidates have the same fields
-    every = dict.fromkeys(
-        name for one in items for name, value in one.fields.items() if _is_number(value)
+    every = tuple(
+        dict.fromkeys(
+            name for one in items for name, value in one.fields.items() if _is_number(value)
+        )
     )
     rows_of = [[_number(one.fields.get(name)) for name in every] for one in items]
-    return list(every), np.array(rows_of, np.float64).reshape(len(items), len(every))
+    return every, np.array(rows_of, np.float64).reshape(len(items), len(every))
 
 
 def _is_number(value: FieldValue | None) -> bool:

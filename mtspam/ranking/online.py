@@ -83,6 +83,7 @@ class OnlineRanker:
         self._below = settings.below_click
         self._positive = {*settings.click_kinds.split(), *settings.conversion_kinds.split()}
         self._looks: OrderedDict[str, _Waiting] = OrderedDict()
+        self._early: OrderedDict[str, list[tuple[str, bool]]] = OrderedDict()
         self._most_looks = settings.pending_rankings
 
     def look(self, ranking: RankingShown) -> Look:
@@ -112,7 +113,7 @@ class OnlineRanker:
         Parameters
         ----------
         event
-            In the order of time, as far as that can be.
+            In the order of time, as far as that can be; a click may come before its ranking.
         teaches_guard
             Whether the trees have not learnt from this event: if they have, what they say of it
             is no evidence of how far to trust them.
@@ -125,9 +126,15 @@ class OnlineRanker:
                 self._teach_guard(self._looks.popitem(last=False)[1])
         elif isinstance(event, Interaction) and event.kind in self._positive:
             waiting = self._looks.get(event.ranking)
-            if waiting is not None and event.item in waiting.names:
+            if waiting is None and event.ranking:
+                self._early.setdefault(event.ranking, []).append((event.item, teaches_guard))
+                if len(self._early) > self._most_looks:
+                    self._early.popitem(last=False)
+            elif waiting is not None:
                 self._learn(waiting, event.item, teaches_guard=teaches_guard)
         self.memory.observe(event)
+        if isinstance(event, RankingShown):
+            self._learn_early(event.id)
 
     def finish(self) -> None:
         """Let the guard learn from all rankings that still wait for clicks."""
@@ -136,7 +143,16 @@ class OnlineRanker:
         if self._lessons is not None:
             fit_guard(self.guard, self._lessons)
 
+    def _learn_early(self, ranking: str) -> None:
+        """Learn the clicks that came before their ranking."""
+        waiting = self._looks.get(ranking)
+        if waiting is not None:
+            for item, teaches_guard in self._early.pop(ranking, ()):
+                self._learn(waiting, item, teaches_guard=teaches_guard)
+
     def _learn(self, waiting: "_Waiting", item: str, *, teaches_guard: bool) -> None:
+        if item not in waiting.names:
+            return
         look, place = waiting.look, waiting.names.index(item)
         waiting.clicked.add(place)
         if teaches_guard:

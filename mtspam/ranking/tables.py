@@ -50,7 +50,8 @@ class _Maker:
         self._items: list[NDArray[np.uint64]] = []
         self._grades: list[NDArray[np.float32]] = []
         self._numbers: dict[str, int] = {}
-        self._queries: dict[tuple[str, str, str], list[int]] = {}
+        self._queries: dict[str, list[tuple[int, str, str]]] = {}
+        self._judgements: list[Judgement] = []
         self._facts: list[tuple[int, int, int]] = []
         self._markets: dict[str, int] = {}
 
@@ -66,9 +67,7 @@ class _Maker:
                     if event.kind in kinds:
                         self._grade(number, task, event.item, 1.0)
         elif isinstance(event, Judgement):
-            for user in {event.user, ""}:
-                for number in self._queries.get((event.query, user, event.market), ()):
-                    self._grade(number, 0, event.item, event.grade)
+            self._judgements.append(event)
         self._memory.observe(event)
 
     def _add(self, event: RankingShown) -> None:
@@ -92,8 +91,8 @@ class _Maker:
         self._grades.append(grades)
         number = self._numbers[event.id] = len(self._facts)
         if event.query:
-            who = (event.query, event.user, event.market)
-            self._queries.setdefault(who, []).append(number)
+            asked = number, event.user, event.market
+            self._queries.setdefault(event.query, []).append(asked)
         market = -1
         if event.market:
             market = self._markets.setdefault(event.market, len(self._markets))
@@ -105,10 +104,22 @@ class _Maker:
         grades = self._grades[number][task]
         grades[rows] = np.maximum(grades[rows], grade)
 
+    def _judge(self, event: Judgement) -> None:
+        """Grade a document in the rankings of its query, whenever they were shown.
+
+        What nobody in particular judged, or of no market, holds for all of them.
+        """
+        for number, user, market in self._queries.get(event.query, ()):
+            is_theirs = not event.user or user in {event.user, ""}
+            if is_theirs and event.market in {market, ""}:
+                self._grade(number, 0, event.item, event.grade)
+
     def table(self) -> FeatureTable:
         """Join all rows."""
         if not self._facts:
             raise DataError("there is no ranking to learn from")
+        for judgement in self._judgements:
+            self._judge(judgement)
         history = self._memory.history
         behind = history.columns if history is not None else ()
         sizes = [len(items) for items in self._items]
