@@ -21,10 +21,11 @@ SECONDS_BOUNDS = (
     1.0,
     5.0,
 )
-"""Upper bounds of the classes in which the durations of rulings are counted, in seconds."""
+"""Upper bounds of the classes in which the durations of rulings and of rankings are counted, in
+seconds."""
 
 _NAME_BYTES = 40
-_SLOTS = 100
+_SLOTS = 150
 _SLOT = struct.Struct(f"={_NAME_BYTES}sd")
 _VALUE_BYTES = 8
 _ROW_BYTES = _SLOTS * _SLOT.size
@@ -94,10 +95,20 @@ class Counters:
         """Count a message that was ruled on, and how long that took."""
         self.count("rulings")
         self.count(f"action:{action}")
-        self.count("seconds", seconds)
+        self._count_seconds("", seconds)
+
+    def count_ranking(self, n_candidates: int, seconds: float, *, is_unchanged: bool) -> None:
+        """Count a list that was ranked, how long that took, and whether it stayed as it was."""
+        self.count("rank:rankings")
+        self.count("rank:candidates", n_candidates)
+        self.count("rank:unchanged", is_unchanged)
+        self._count_seconds("rank:", seconds)
+
+    def _count_seconds(self, prefix: str, seconds: float) -> None:
+        self.count(f"{prefix}seconds", seconds)
         at = bisect_left(SECONDS_BOUNDS, seconds)
         bound = SECONDS_BOUNDS[at] if at < len(SECONDS_BOUNDS) else "+Inf"
-        self.count(f"seconds_in:{bound}")
+        self.count(f"{prefix}seconds_in:{bound}")
 
     def count_label(self, outcome: str) -> None:
         """Count a label by what became of it."""
@@ -132,7 +143,7 @@ class Counters:
 
         Beside what faces count by names of their own: ``rulings``, ``seconds`` (in all),
         ``seconds_in:BOUND`` (durations by class, each message in one class; ``+Inf`` is the last),
-        ``action:ACTION``, ``learned:OUTCOME``.
+        ``action:ACTION``, ``learned:OUTCOME``; of ranking, all that begins with ``rank:``.
         """
         totals: dict[str, float] = {}
         for row in range(self._n_rows):

@@ -111,7 +111,7 @@ async def _work(place: WorkerPlace, ready: Callable[[], None]) -> None:
         journal = exits.enter_context(Journal.open(place.directory.journal, read_only=True))
         service = _service(place, line, journal)
         thread = exits.enter_context(RankerThread(place.directory.path, place.settings))
-        service.ranker = Ranker(thread)
+        service.ranker = Ranker(thread, service.counters)
         faces: list[Face] = []
         try:
             faces += [

@@ -1,7 +1,7 @@
 """The counts of all workers in the forms that rspamd's tools and Prometheus read."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mtspam import __version__
@@ -16,6 +16,7 @@ _ACTIONS = tuple(action.value for action in Action)
 _MILD = frozenset({Action.NO_ACTION.value})
 
 Totals = Mapping[str, float]
+_Family = Callable[[str, str, str, Iterable[tuple[str, float]]], None]
 
 
 def _actions(totals: Totals) -> dict[str, int]:
@@ -100,10 +101,11 @@ def as_metrics(totals: Totals, began: float) -> bytes:
     )
     average = totals.get("seconds", 0.0) / scanned if scanned else 0.0
     family("rspamd_scan_time_average", "gauge", "Mean seconds of a ruling.", [("", average)])
-    family("mtspam_ruling_seconds", "histogram", "Seconds of rulings.", _classes(totals))
+    family("mtspam_ruling_seconds", "histogram", "Seconds of rulings.", _classes(totals, ""))
     family(
         "mtspam_labels", "counter", "Labels by what became of them.", _named(totals, "learned:")
     )
+    _add_ranking(totals, family)
     model = [
         (f'{{name="{name.removeprefix("model:")}"}}', value)
         for name, value in sorted(totals.items())
@@ -114,11 +116,39 @@ def as_metrics(totals: Totals, began: float) -> bytes:
         (f'_total{{name="{name}"}}', value)
         for name, value in sorted(totals.items())
         if name not in ("rulings", "seconds")
-        and not name.startswith(("action:", "seconds_in:", "learned:", "model:"))
+        and not name.startswith(("action:", "seconds_in:", "learned:", "model:", "rank:"))
     ]
     family("mtspam_events", "counter", "What else was counted.", others)
     lines.append("# EOF")
     return ("\n".join(lines) + "\n").encode("utf-8")
+
+
+def _add_ranking(totals: Totals, family: _Family) -> None:
+    for name, text in (
+        ("rankings", "Lists of results ranked."),
+        ("candidates", "Results in them."),
+        ("unchanged", "Lists left in the host's order."),
+    ):
+        whole = name if name == "rankings" else f"rankings_{name}"
+        family(f"mtspam_{whole}", "counter", text, [("_total", totals.get(f"rank:{name}", 0.0))])
+    family(
+        "mtspam_ranking_seconds",
+        "histogram",
+        "Seconds of rankings, waiting included.",
+        _classes(totals, "rank:"),
+    )
+    family(
+        "mtspam_ranking_events",
+        "counter",
+        "What was journalled of searches; the same: it was known.",
+        _named(totals, "rank:event:"),
+    )
+    family(
+        "mtspam_ranking_refusals",
+        "counter",
+        "Rankings and feedback turned away.",
+        _named(totals, "rank:refused:"),
+    )
 
 
 def _named(totals: Totals, prefix: str) -> list[tuple[str, float]]:
@@ -129,13 +159,13 @@ def _named(totals: Totals, prefix: str) -> list[tuple[str, float]]:
     ]
 
 
-def _classes(totals: Totals) -> list[tuple[str, float]]:
+def _classes(totals: Totals, prefix: str) -> list[tuple[str, float]]:
     samples: list[tuple[str, float]] = []
     so_far = 0.0
     for bound in (*SECONDS_BOUNDS, "+Inf"):
-        so_far += totals.get(f"seconds_in:{bound}", 0.0)
+        so_far += totals.get(f"{prefix}seconds_in:{bound}", 0.0)
         samples.append((f'_bucket{{le="{bound}"}}', so_far))
-    return [*samples, ("_sum", totals.get("seconds", 0.0)), ("_count", so_far)]
+    return [*samples, ("_sum", totals.get(f"{prefix}seconds", 0.0)), ("_count", so_far)]
 
 
 def _number(value: float) -> str:

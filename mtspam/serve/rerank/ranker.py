@@ -5,7 +5,8 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import msgspec
@@ -15,7 +16,8 @@ from mtspam.errors import DataError, JournalError
 from mtspam.ranking.records import Rescored
 from mtspam.ranking.reranker import Reranker, shown
 from mtspam.search.events import Event, Item, RankingShown, ShownItem
-from mtspam.serve.contract import UnavailableError
+from mtspam.serve.contract import BusyError, UnavailableError
+from mtspam.serve.counters import Counters
 from mtspam.serve.rerank.answers import FeedbackReply, RerankReply, reply_of
 from mtspam.serve.rerank.feedback import read_events
 from mtspam.serve.rerank.requests import (
@@ -32,6 +34,11 @@ _log = logging.getLogger(__name__)
 
 _SMALL_BYTES = 65_536  # read at once; what is larger must not hold up mail
 _ID_BYTES = 16
+_REASONS: dict[type[Exception], str] = {
+    BusyError: "busy",
+    UnavailableError: "unavailable",
+    DataError: "malformed",
+}
 _REMEMBERED = 100_000  # documents whose fields need not be journalled again
 
 
@@ -42,10 +49,13 @@ class Ranker:
     ----------
     thread
         Where the reranker is.
+    counters
+        Where what is done is counted; None: nowhere.
     """
 
-    def __init__(self, thread: RankerThread) -> None:
+    def __init__(self, thread: RankerThread, counters: Counters | None = None) -> None:
         self._thread = thread
+        self._counters = counters
         self._told: OrderedDict[str, str] = OrderedDict()
 
     @property
@@ -89,11 +99,19 @@ class Ranker:
             Where that cannot be done now.
         """
         began = time.perf_counter()
-        reply = await self._thread.ask(
-            lambda reranker: self._ranked(reranker, request, protocol),
-            priority=request.priority or 0,
-        )
-        millis = f"{(time.perf_counter() - began) * 1000:.2f}"
+        with self._counted_refusals():
+            reply = await self._thread.ask(
+                lambda reranker: self._ranked(reranker, request, protocol),
+                priority=request.priority or 0,
+            )
+        seconds = time.perf_counter() - began
+        if self._counters is not None:
+            is_unchanged = all(one.index == place for place, one in enumerate(reply.results))
+            n_candidates = len(request.documents)
+            self._counters.count_ranking(n_candidates, seconds, is_unchanged=is_unchanged)
+            if reply.meta.is_journalled:
+                self._counters.count("rank:event:new")
+        millis = f"{seconds * 1000:.2f}"
         _log.info("ranked", extra={"documents": len(request.documents), "ms": millis})
         return reply
 
@@ -115,9 +133,22 @@ class Ranker:
             millis = round((time.perf_counter() - began) * 1000)
             return FeedbackReply(len(events), "ok", millis, done)
 
-        reply = await self._thread.ask(work)
+        with self._counted_refusals():
+            reply = await self._thread.ask(work)
+        if self._counters is not None:
+            self._counters.count("rank:event:new", reply.updated)
+            self._counters.count("rank:event:same", reply.accepted - reply.updated)
         _log.info("feedback", extra={"events": reply.accepted, "new": reply.updated})
         return reply
+
+    @contextmanager
+    def _counted_refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except (BusyError, UnavailableError, DataError) as problem:
+            if self._counters is not None:
+                self._counters.count(f"rank:refused:{_REASONS.get(type(problem), 'malformed')}")
+            raise
 
     # In the thread.
 

@@ -200,7 +200,7 @@ def ranking(folder, settings=None):
 
     def with_ranker(service):
         threads.append(RankerThread(folder / "state", settings))
-        service.ranker = Ranker(threads[0])
+        service.ranker = Ranker(threads[0], service.counters)
         return service
 
     try:

@@ -10,6 +10,7 @@ import cohere
 import httpx
 import pytest
 from cohere.core.api_error import ApiError
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from mtspam.serve.rerank.requests import RerankRequest, item_key
 from tests.serve.http.conftest import PASSWORD, PILLS, SECONDS, ranking, settings_with
@@ -322,3 +323,33 @@ def test_the_document_tells_of_ranking(face, running):
     assert set(schema["properties"]) == set(RerankRequest.__struct_fields__)
     # Where nothing ranks there is nothing to ask.
     assert "/v2/rerank" not in running.ask("GET", "/openapi.json").json["paths"]
+
+
+def test_what_is_ranked_and_journalled_is_counted(own_face):
+    before = own_face.post("/v2/rerank", b"{}").status
+    assert before == 400
+    teach(own_face, "elm", n=8)
+    asked(own_face, user="ana", ids=TREES)
+    own_face.post("/feedback", json.dumps([click("elm", "known"), click("elm", "known")]), KNOWN)
+    own_face.post("/feedback", b"{", KNOWN)
+    text = own_face.ask("GET", "/metrics").body.decode()
+    families = {one.name: one for one in text_string_to_metric_families(text)}
+
+    def total(name):
+        [sample] = families[name].samples
+        return sample.value
+
+    assert total("mtspam_rankings") == 9
+    assert total("mtspam_rankings_candidates") == 9 * len(TREES)
+    assert 1 <= total("mtspam_rankings_unchanged") < 9
+    outcomes = {
+        one.labels["outcome"]: one.value for one in families["mtspam_ranking_events"].samples
+    }
+    assert outcomes == {"new": 8 + 8 + 1, "same": 1}
+    refusals = {
+        one.labels["outcome"]: one.value for one in families["mtspam_ranking_refusals"].samples
+    }
+    assert refusals == {"malformed": 1}
+    counts = {one.name: one.value for one in families["mtspam_ranking_seconds"].samples}
+    assert counts["mtspam_ranking_seconds_count"] == 9
+    assert counts["mtspam_ranking_seconds_sum"] > 0
