@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from mtspam.config import RankingSettings
 from mtspam.errors import DataError
 from mtspam.ranking.memory import Memory
+from mtspam.ranking.rowstore import RowStore
 from mtspam.search.events import Event, Interaction, Judgement, RankingShown
 from mtspam.search.features import FeatureTable
 
@@ -44,9 +45,11 @@ class _Maker:
         self._memory = memory
         self._clicks = set(settings.click_kinds.split())
         self._conversions = set(settings.conversion_kinds.split())
-        self._columns: dict[str, int] = {}
-        self._places: dict[tuple[str, ...], NDArray[np.int64]] = {}
-        self._values: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
+        history = memory.history
+        self._behind: tuple[str, ...] = () if history is None else history.columns
+        self._columns: tuple[str, ...] = ()
+        self._known: set[tuple[str, ...]] = set()
+        self._rows = RowStore(len(self._behind))
         self._items: list[NDArray[np.uint64]] = []
         self._grades: list[NDArray[np.float32]] = []
         self._numbers: dict[str, int] = {}
@@ -71,18 +74,15 @@ class _Maker:
         self._memory.observe(event)
 
     def _add(self, event: RankingShown) -> None:
-        found = self._memory.numbers_of(event)
-        names = tuple(found)
-        places = self._places.get(names)
-        if places is None:
-            columns = self._columns
-            places = np.array([columns.setdefault(name, len(columns)) for name in names])
-            self._places[names] = places
-        values = np.stack(list(found.values()), axis=1).astype(np.float32)
-        history = self._memory.history
-        if history is not None:
-            values = np.concatenate([values, history.read(event)], axis=1)
-        self._values.append((places, values))
+        names = self._memory.names_of(event)
+        if names not in self._known:
+            self._known.add(names)
+            self._columns = tuple(dict.fromkeys((*self._columns, *names)))
+            self._rows.widen(len(self._columns))
+        front, behind = self._rows.add(len(event.items))
+        self._memory.fill(front, event, self._columns)
+        if self._memory.history is not None:
+            behind[:] = self._memory.history.read(event)
         self._items.append(
             np.array([self._memory.key(one.item) for one in event.items], np.uint64)
         )
@@ -120,22 +120,13 @@ class _Maker:
             raise DataError("there is no ranking to learn from")
         for judgement in self._judgements:
             self._judge(judgement)
-        history = self._memory.history
-        behind = history.columns if history is not None else ()
         sizes = [len(items) for items in self._items]
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
-        n_own = len(self._columns)
-        values = np.full((int(offsets[-1]), n_own + len(behind)), np.nan, np.float32)
-        self._values.reverse()
-        for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
-            places, block = self._values.pop()  # freed one by one: the whole is not there twice
-            n = len(places)
-            values[start:end, places] = block[:, :n]
-            values[start:end, n_own:] = block[:, n:]
+        values = self._rows.matrix()
         grades = np.concatenate(self._grades, axis=1)
         converts = bool(grades[1].any())
         return FeatureTable(
-            columns=(*self._columns, *behind),
+            columns=(*self._columns, *self._behind),
             values=values,
             offsets=offsets,
             items=np.concatenate(self._items),

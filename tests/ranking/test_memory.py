@@ -32,17 +32,14 @@ def test_features_come_from_document_candidate_and_request(memory):
     nan = float("nan")
     expected = [[0, 7, 2.5, 1, 3, nan], [1, 6, nan, 1, 3, nan]]
     assert np.array_equal(memory.values(shown, COLUMNS), np.float32(expected), equal_nan=True)
-    numbers = memory.numbers_of(shown)
-    for place, name in enumerate(COLUMNS[:-1]):
-        column = np.array(expected)[:, place]
-        assert np.array_equal(numbers[name], column, equal_nan=True)
+    assert memory.names_of(shown) == (HOST_PLACE, HOST_SCORE, "day", "price", "match", "x")
 
 
 def test_a_candidates_own_number_comes_before_the_documents(memory):
     memory.observe(item(1, "a", price=2.5))
     shown = ranking(ShownItem("a", 0.0, {"price": 9.0}))
     assert memory.values(shown, ("price",)).tolist() == [[9.0]]
-    assert memory.numbers_of(shown)["price"].tolist() == [9.0]
+    assert memory.names_of(shown) == (HOST_PLACE, HOST_SCORE, "price")
 
 
 def test_news_of_documents_show_at_once(memory):
