@@ -1,6 +1,7 @@
 """`mtspam ask`: score, learn, see why and forget, all by a running service."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import click
 
 from mtspam.commands.exits import Exit
 from mtspam.commands.forget import confirm_forgetting, forgotten_lines
+from mtspam.commands.group import say_error
 from mtspam.commands.options import LABELS, PLACE, Common, named, state_options
 
 if TYPE_CHECKING:
@@ -53,7 +55,25 @@ def _reaching(command: F) -> F:
 
 
 _paths = click.argument("paths", metavar="[PATH]...", nargs=-1, type=PLACE)
-_id = click.option("--id", "message_id", metavar="ID", help="A message by its X-Mtspam-Id.")
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def _checked_id(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    given = None if value is None else value.strip().lower()
+    if given is not None and not _ID.fullmatch(given):
+        raise click.BadParameter(
+            f"{value!r} is none: an id has 32 hexadecimal digits, as in the field X-Mtspam-Id."
+        )
+    return given
+
+
+_id = click.option(
+    "--id",
+    "message_id",
+    metavar="ID",
+    callback=_checked_id,
+    help="A message by its X-Mtspam-Id.",
+)
 
 
 def client_of(common: Common, place: str | None, timeout: float = 10.0) -> "ServiceClient":
@@ -165,12 +185,19 @@ def _learn(  # noqa: PLR0917 - click passes every option by name
     as_json: bool,
     socket: str | None,
 ) -> None:
-    """Learn messages as LABEL: ham, spam, phishing (spam, too) or bulk."""
+    """Learn messages as LABEL: ham, spam, phishing (spam, too) or bulk.
+
+    The exit code is 1 where an id is not known any more.
+    """
     client = client_of(common, socket)
     unknown = False
     for name, message in _told(common, paths, message_id):
         reply = client.learn(message, label, user=user, source="cli")
         unknown |= _say(reply, name, as_json=as_json)
+    if unknown:
+        say_error(
+            "no message of that id was judged lately or has a label: give the message itself"
+        )
     sys.exit(Exit.FAILED if unknown else Exit.OK)
 
 
@@ -187,7 +214,10 @@ def _unlearn(
     as_json: bool,
     socket: str | None,
 ) -> None:
-    """Take back what was said about messages."""
+    """Take back what was said about messages.
+
+    The exit code is 1 where nothing was said about one of them.
+    """
     client = client_of(common, socket)
     unknown = False
     for name, message in _told(common, paths, message_id):

@@ -26,6 +26,7 @@ class Exit(IntEnum):
     FAILED_WORK = 6
     SERVICE = 7
     BUG = 70
+    TEMPFAIL = 75
     INTERRUPTED = 130
     BROKEN_PIPE = 141
     TERMINATED = 143
@@ -33,7 +34,10 @@ class Exit(IntEnum):
 
 EXIT_TEXTS: dict[Exit, str] = {
     Exit.OK: "all went well",
-    Exit.FAILED: "a check did not hold (fold --check), or there was nothing to take back",
+    Exit.FAILED: (
+        "the answer is no: a check did not hold (fold --check), there was nothing to take back, "
+        "an id is not known; or it is spam (filter -c)"
+    ),
     Exit.USAGE: "the command was called wrongly",
     Exit.INPUT: "an input or output file is missing, unreadable, malformed or full",
     Exit.STATE: "the state cannot be read or written, or is of a newer version",
@@ -41,6 +45,7 @@ EXIT_TEXTS: dict[Exit, str] = {
     Exit.FAILED_WORK: "the work could not begin or broke off: an address is taken, a worker died",
     Exit.SERVICE: "the service is not running, or refused what it was asked",
     Exit.BUG: "a defect of mtspam itself",
+    Exit.TEMPFAIL: "there is no verdict (filter --fail tempfail): to be tried again later",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
     Exit.BROKEN_PIPE: "the reader of the output went away",
     Exit.TERMINATED: "terminated (SIGTERM)",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from mtspam.commands.ask import client_of
+from mtspam.commands.exits import Exit
 from mtspam.commands.group import say_error
 from mtspam.commands.options import PLACE, Common, named, state_options
 
@@ -14,23 +15,21 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-TEMPFAIL = 75
-"""What sysexits.h calls EX_TEMPFAIL: mail servers try again later."""
-
-SPAM = 1
 _CHUNK_BYTES = 1 << 16
 
 
 @click.command("filter")
 @click.option("--user", metavar="NAME", callback=named, help="Whose mail it is.")
 @click.option("--sender", metavar="ADDRESS", help="The envelope sender, for deny lists.")
-@click.option("--exit-code", "-c", is_flag=True, help=f"Exit with {SPAM} if it is spam.")
+@click.option(
+    "--exit-code", "-c", is_flag=True, help=f"Exit with {Exit.FAILED.value} if it is spam."
+)
 @click.option(
     "--fail",
     type=click.Choice(("pass", "tempfail")),
     default="pass",
     show_default=True,
-    help=f"Without a verdict: pass the message on as it came, or exit with {TEMPFAIL}.",
+    help=f"Without a verdict: pass the message on as it came, or exit with {Exit.TEMPFAIL.value}.",
 )
 @click.option("--local", is_flag=True, help="Judge in this process if no service answers.")
 @click.option(
@@ -73,12 +72,13 @@ def command(
     except Exception as error:  # noqa: BLE001 - the edge to a mail server: no mail may be lost here
         say_error(f"{error or type(error).__name__}; the message was not judged")
         if fail == "tempfail":
-            sys.exit(TEMPFAIL)
+            sys.exit(Exit.TEMPFAIL)
         reply = None
     target.write(raw)
     _copy(source, target)
     target.flush()
-    sys.exit(SPAM if exit_code and reply is not None and _is_spam(reply) else 0)
+    is_told = exit_code and reply is not None and _is_spam(reply)
+    sys.exit(Exit.FAILED if is_told else Exit.OK)
 
 
 def _max_bytes(common: Common) -> int:

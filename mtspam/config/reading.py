@@ -14,6 +14,11 @@ __all__ = ["Locate", "build_sections", "read_toml"]
 Locate: TypeAlias = Callable[[str], str]
 """Gives the place of a key, ``file:line``, as far as it is known."""
 
+_OTHER_NAMES = dict.fromkeys(
+    ("address", "bind", "bind_socket", "host", "port", "socket"), "listen"
+)
+"""What other programs call a setting that here has another name."""
+
 
 def read_toml(path: Path) -> tuple[Mapping[str, object], Locate]:
     """Read a file of settings.
@@ -93,9 +98,16 @@ def _build_section(
 def _unknown(key: str, sections: Mapping[str, type[Section]]) -> str:
     """Say that a key is unknown and name the nearest that is known."""
     keys = [item.key for section in sections.values() for item in known_settings(section)]
-    leaf = key.rpartition(".")[2]
-    same_leaf = [other for other in keys if other.rpartition(".")[2] == leaf]
-    near = same_leaf or difflib.get_close_matches(key, [*sections, *keys], n=1)
+    name, _, leaf = key.rpartition(".")
+    near = [other for other in keys if other.rpartition(".")[2] == leaf]
+    if not near and name in sections:
+        leaves = [item.name for item in known_settings(sections[name])]
+        wanted = _OTHER_NAMES.get(leaf, leaf)
+        close = [wanted] if wanted in leaves else difflib.get_close_matches(leaf, leaves, n=1)
+        if not close:
+            return f"unknown setting {key!r}; those of {name!r} are {', '.join(leaves)}"
+        near = [f"{name}.{close[0]}"]
+    near = near or difflib.get_close_matches(key, [*sections, *keys], n=1)
     if near:
         return f"unknown setting {key!r}; the nearest known one is {near[0]!r}"
     return f"unknown setting {key!r}; the known sections are {', '.join(sections)}"

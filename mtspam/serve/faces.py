@@ -7,12 +7,9 @@ from socket import socket
 
 from mtspam.config import Settings
 from mtspam.serve.contract import Face, Service
-from mtspam.serve.listeners import Place, parse_places
+from mtspam.serve.listeners import CONTROL, Place, parse_places
 
-__all__ = ["CONTROL", "FACES", "places_of", "start_face"]
-
-CONTROL = "control"
-"""Name of the UNIX socket for the commands of this program: the HTTP face, trusted."""
+__all__ = ["FACES", "places_of", "start_face"]
 
 FACES = {
     "spamd": "mtspam.serve.spamd.server",

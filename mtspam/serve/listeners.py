@@ -1,5 +1,6 @@
 """The listening sockets: opened once, before anybody is forked, and inherited by all workers."""
 
+import errno
 import os
 import socket
 from collections.abc import Mapping, MutableMapping
@@ -10,7 +11,10 @@ from mtspam.errors import ConfigError
 from mtspam.serve.contract import UnavailableError
 from mtspam.serve.unixsockets import bind_unix, remove_socket
 
-__all__ = ["Listeners", "Place", "inherited_sockets", "parse_places"]
+__all__ = ["CONTROL", "Listeners", "Place", "inherited_sockets", "parse_places"]
+
+CONTROL = "control"
+"""Name of the UNIX socket for the commands of this program: the HTTP face, trusted."""
 
 _BACKLOG = 1024
 _LARGEST_PORT = 65_535
@@ -173,7 +177,8 @@ class Listeners:
                 return [bind_unix(Path(place.path), self._mode)]
             return _bind_tcp(place, self._n_rows)
         except UnavailableError as error:
-            raise UnavailableError(f"{name}: {error}") from error
+            setting = "http.control" if name == CONTROL else f"{name}.listen"
+            raise UnavailableError(f"{setting}: {error}") from error
 
     def of_row(self, row: int, n_rows: int) -> list[tuple[str, socket.socket]]:
         """Return the sockets of one of `n_rows` workers, each with the name of its face."""
@@ -247,8 +252,19 @@ def _bind_tcp(place: Place, n: int) -> list[socket.socket]:
             sock.listen(_BACKLOG)
     except OSError as error:
         _close(opened)
-        raise UnavailableError(f"{place}: cannot listen here ({error.strerror})") from error
+        raise UnavailableError(
+            f"{place}: cannot listen here ({error.strerror}){_hint(error)}"
+        ) from error
     return opened
+
+
+def _hint(error: OSError) -> str:
+    """Say what to do about what is met most often."""
+    if error.errno == errno.EADDRINUSE:
+        return "; end what listens there, or set another place"
+    if error.errno == errno.EACCES:
+        return "; ports below 1024 are root's, or systemd's to open"
+    return ""
 
 
 def _socket(family: int, *, is_shared: bool) -> socket.socket:

@@ -136,9 +136,12 @@ def test_what_is_wrongly_called_is_refused(run, service, files):
     run("ask", "learn", "maybe", files / "pills.eml", code=Exit.USAGE)
     run("ask", "learn", "spam", "--user", " ", code=Exit.USAGE)
     run("ask", "learn", "spam", files / "none.eml", code=Exit.INPUT)
-    run("ask", "learn", "spam", "--id", "no id", code=Exit.SERVICE)
+    for given in ("zz", "", "0" * 31, "0" * 33):
+        refused = run("ask", "learn", "spam", "--id", given, code=Exit.USAGE)
+        assert "32 hexadecimal digits" in refused.stderr
 
 
 def test_an_unknown_id_is_told(run, service):
     result = run("ask", "learn", "spam", "--id", "0" * 32, code=Exit.FAILED)
     assert result.stdout.startswith("unknown ")
+    assert "give the message itself" in result.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mtspam.commands.filter import SPAM, TEMPFAIL
+from mtspam.commands.exits import Exit
 from mtspam.config import Settings
 from tests.commands.conftest import SMALL
 from tests.serve.local_service import ANA, BOB, LUNCH, PILLS, control_service
@@ -68,7 +68,7 @@ def test_forged_fields_are_removed(through, taught_service):
 
 
 def test_the_exit_code_tells_if_it_is_asked(through, taught_service):
-    assert through(PILLS, "--user", ANA, "-c")[0] == SPAM
+    assert through(PILLS, "--user", ANA, "-c")[0] == Exit.FAILED
     assert through(LUNCH, "--user", ANA, "--exit-code")[0] == 0
 
 
@@ -76,7 +76,7 @@ def test_a_user_gets_their_own_verdict(run, through, taught_service):
     for n in range(3):
         run("ask", "learn", "spam", "--user", ANA, stdin=PILLS + b"a%d" % n)
         run("ask", "learn", "ham", "--user", BOB, stdin=PILLS + b"b%d" % n)
-    assert through(PILLS, "--user", ANA, "-c")[0] == SPAM
+    assert through(PILLS, "--user", ANA, "-c")[0] == Exit.FAILED
     assert through(PILLS, "--user", BOB, "-c")[0] == 0
 
 
@@ -88,7 +88,7 @@ def test_without_a_service_mail_comes_out_as_it_came_in(through, raw):
 
 
 def test_without_a_service_it_can_fail_for_now(through):
-    assert through(PILLS, "--fail", "tempfail")[:2] == (TEMPFAIL, b"")
+    assert through(PILLS, "--fail", "tempfail")[:2] == (Exit.TEMPFAIL, b"")
 
 
 def test_without_a_service_it_can_judge_itself(run, through, environment, tmp_path):
@@ -104,7 +104,7 @@ def test_wrong_settings_keep_no_mail(through, tmp_path):
     code, out, err = through(PILLS, "--config", config)
     assert (code, out) == (0, PILLS)
     assert "not TOML" in err
-    assert through(PILLS, "--config", config, "--fail", "tempfail")[:2] == (TEMPFAIL, b"")
+    assert through(PILLS, "--config", config, "--fail", "tempfail")[:2] == (Exit.TEMPFAIL, b"")
 
 
 def test_a_state_that_cannot_be_read_keeps_no_mail(through, environment):

@@ -32,6 +32,17 @@ def test_an_empty_file_is_all_defaults(tmp_path):
         ("\n[mial]\nmax_parts = 7\n", 2, "unknown setting 'mial'; .* 'mail'$"),
         ("max_parts = 7\n", 1, "unknown setting 'max_parts'; .* 'mail.max_parts'$"),
         ("[model]\n# x\nmax_parts = 7\n", 3, "unknown setting 'model.max_parts'; .* 'mail.max_p"),
+        ("[http]\nport = 7\n", 2, "unknown setting 'http.port'; .* 'http.listen'$"),
+        (
+            "[spamd]\nallow_tel = 7\n",
+            2,
+            "unknown setting 'spamd.allow_tel'; .* 'spamd.allow_tell'$",
+        ),
+        (
+            "[lmtp]\nxyz = 7\n",
+            2,
+            "unknown setting 'lmtp.xyz'; those of 'lmtp' are listen, next_hop, ",
+        ),
         ("[zzzzqqqq]\n", 1, "unknown setting 'zzzzqqqq'; the known sections are mail, model"),
         ("[mail]\nmax_depth = 1\nmax_parts = 0 # none\n", 3, "mail.max_parts is 0, but must be"),
         ("mail.max_parts = 'x'\n", 1, "mail.max_parts is 'x', but must be a whole number"),

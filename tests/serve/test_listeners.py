@@ -99,7 +99,7 @@ def test_a_place_that_is_taken_leaves_all_as_it_was(listeners, tmp_path):
     before = port_of(listeners, "http")
     # Another service of the same user would share its place, if it were let.
     other = Listeners(2, 0o600)
-    with pytest.raises(UnavailableError, match=r"milter: .*Address already in use"):
+    with pytest.raises(UnavailableError, match=r"milter\.listen: .*Address already in use"):
         other.listen(wanted | {"milter": (local(before),)})
     assert other.addresses() == {}
     assert not (tmp_path / "s").is_socket() or _is_dead(tmp_path / "s")

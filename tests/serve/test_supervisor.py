@@ -273,7 +273,8 @@ def test_who_cannot_begin_says_why(tmp_path, whole):
     (other / "mtspam.toml").write_text(config_text(http=f"{host}:{port}"))
     taken = run_to_the_end(other)
     assert taken.returncode == 6
-    assert f"http: {host}:{port}: cannot listen here (Address already in use)" in taken.stderr
+    assert f"http.listen: {host}:{port}: cannot listen here (Address alr" in taken.stderr
+    assert "set another place" in taken.stderr
     # The same state, other places: the lock of the writer is what stops it.
     (tmp_path / "mtspam.toml").write_text(config_text(more="[serve2]\n"))
     unknown = run_to_the_end(tmp_path)
