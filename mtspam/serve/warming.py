@@ -11,6 +11,7 @@ from mtspam.config import ModelSettings, Settings
 from mtspam.journal import pack_example, unpack_many
 from mtspam.mail.views import N_VIEWS
 from mtspam.model import Batch, Learner, Starter, contributions
+from mtspam.serve.allocator import give_back_free_memory, keep_little_memory
 from mtspam.serve.faces import FACES
 from mtspam.spam.hashing import MailHasher, load_starter
 from mtspam.types import GroupKey, UserKey
@@ -43,6 +44,7 @@ def warm_up(settings: Settings) -> Starter | None:
     Starter or None
         The starter model, if there is one.
     """
+    keep_little_memory()
     starter = load_starter()
     hasher = MailHasher(settings, bytes(32), starter)
     features, priors = hasher.hash([_MESSAGE])
@@ -73,5 +75,6 @@ def warm_up(settings: Settings) -> Starter | None:
     Litestar([], logging_config=None)
     # What lives now lives for good: looking through it would copy every page in every child.
     gc.collect()
+    give_back_free_memory()
     gc.freeze()
     return starter
