@@ -103,7 +103,7 @@ def test_a_place_that_is_taken_leaves_all_as_it_was(listeners, tmp_path):
         other.listen(wanted | {"milter": (local(before),)})
     assert other.addresses() == {}
     assert not (tmp_path / "s").is_socket() or _is_dead(tmp_path / "s")
-    with pytest.raises(UnavailableError, match=r"lmtp: no\.such\.host"):
+    with pytest.raises(UnavailableError, match=r"lmtp\.listen: no\.such\.host"):
         listeners.listen(kept | {"lmtp": (Place(host="no.such.host.invalid", port=1),)})
     assert port_of(listeners, "http") == before
     other.close()
