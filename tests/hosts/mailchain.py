@@ -19,7 +19,7 @@ __all__ = ["USERS", "Chain", "chain", "letter", "newsletter"]
 
 USERS = ("ana", "bob", "carl", "dora", "eva", "finn", "gus", "hana", "ida", "jan")
 POSTFIX_FILE = Path(__file__).parents[2] / "plugins" / "postfix" / "main.cf.lmtp"
-ARRIVAL_SECONDS = 30
+ARRIVAL_SECONDS = 120
 WORDS = (
     *("offer", "price", "week", "garden", "lamp", "chair", "order", "ship", "free", "table"),
     *("sale", "new", "best", "home", "deal", "summer", "winter", "book", "wool", "shoes"),

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 __all__ = ["free_port", "is_listening", "kill_and_wait", "running", "wait_until"]
 
-START_SECONDS = 30
+START_SECONDS = 120
 STOP_SECONDS = 20
 POLL_SECONDS = 0.02
 

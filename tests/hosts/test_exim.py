@@ -22,7 +22,7 @@ from tests.serve.spamd import conftest as spamd
 
 PROJECT = Path(__file__).parents[2]
 PLUGIN = PROJECT / "plugins" / "exim"
-SECONDS = 30
+SECONDS = 120
 NOBODY = 65_534
 USERS = ("ben", "bob", "eva", "kim")
 WORDS = ("ash", "birch", "cedar", "elm", "fir", "larch", "oak", "pine")

@@ -17,7 +17,7 @@ from tests.hosts.conftest import serving
 from tests.hosts.processes import free_port
 from tests.hosts.searxng import engine, in_searxng, searxng
 
-SECONDS = 30
+SECONDS = 120
 PASSWORD = "open sesame"
 SITES = [f"https://{name}.example/" for name in ("birch", "cedar", "dogwood", "elm", "fir")]
 TOP, LOW = "https://top.example/", "https://low.example/"

@@ -19,7 +19,7 @@ from mtspam.serve.local import open_local_service
 from mtspam.serve.rerank.ranker import Ranker
 from mtspam.serve.rerank.thread import RankerThread
 
-SECONDS = 30  # how long anything may take before a test fails
+SECONDS = 120  # how long anything may take before a test fails
 SMALL = ModelSettings(
     shared_bits=14,
     personal_bits=14,

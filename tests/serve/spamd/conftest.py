@@ -22,7 +22,7 @@ SMALL = ModelSettings(
     max_groups=8,
     replay_messages=24,
 )
-SECONDS = 20  # how long anything may take before a test fails
+SECONDS = 120  # how long anything may take before a test fails
 
 PILLS = b"From: deals@pills.invalid\r\nSubject: cheap pills\r\n\r\nBuy cheap pills now\r\n"
 LUNCH = b"From: ana@example.org\r\nSubject: lunch\r\n\r\nShall we have lunch on Friday?\r\n"
