@@ -72,6 +72,20 @@ class Identity:
         name = self._plain(address or "")
         return self._aliases.get(name, name)
 
+    def names(self, address: str | None) -> tuple[str, ...]:
+        """Return every name under which whom an address stands for may have been known.
+
+        First the one that `canonical` gives; then those from before an alias or the default
+        domain was set: aliases, and names without that domain.
+        """
+        name = self.canonical(address)
+        given = self._plain(address or "")
+        aliases = [alias for alias, end in self._aliases.items() if end == name]
+        domain = f"@{self._settings.default_domain.lower()}"
+        all_names = [one for one in (name, given, *aliases) if one]
+        bare = [one.removesuffix(domain) for one in all_names if domain != "@"]
+        return tuple(dict.fromkeys([*all_names, *bare]))
+
     @staticmethod
     def group(name: str) -> str:
         """Return the one name of a group given by its domain."""
@@ -156,6 +170,11 @@ class People:
     def keys(self, address: str | None, group: str | None = None) -> tuple[UserKey, GroupKey]:
         """Return the keys of whom an address stands for; see `person`."""
         return self.keys_of(self.person(address, group))
+
+    def all_keys(self, address: str | None) -> tuple[UserKey, ...]:
+        """Return all keys that whom an address stands for may have had; none for nobody."""
+        names = self._identity.names(address)
+        return tuple(canonical_user_key(name, self._secret) for name in names)
 
     def columns(
         self, addresses: Sequence[str | None] | None, groups: Sequence[str | None] | None

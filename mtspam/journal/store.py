@@ -172,7 +172,7 @@ class Journal(OpenJournal):
         with self._writing() as connection:
             return writing.unlabel(connection, Withdrawal(None, digest, None, source), _time(time))
 
-    def forget(self, user: UserKey, *, time: int | None = None) -> int:
+    def forget(self, *users: UserKey, time: int | None = None) -> int:
         """Delete every event of a user from the disk, and return how many those were.
 
         What stays is an event that says only that somebody was forgotten. The file is written
@@ -183,22 +183,22 @@ class Journal(OpenJournal):
 
         Parameters
         ----------
-        user
-            Whose events.
+        users
+            Whose events: the keys of one user, who may have had others under other names.
         time
             When, in seconds since 1970; now when not given.
 
         Raises
         ------
         DataError
-            If `user` is nobody's key.
+            If one of them is nobody's key.
         JournalError
             If the journal cannot be written to.
         """
-        if user == NOBODY:
+        if NOBODY in users:
             raise DataError("nobody's labels cannot be forgotten; unlabel them one by one")
         with self._writing() as connection:
-            n_events = writing.forget(connection, user, _time(time))
+            n_events = sum(writing.forget(connection, user, _time(time)) for user in users)
             is_due = writing.is_scrub_due(connection)
         if is_due:
             self._scrub()

@@ -239,26 +239,36 @@ class Reranker:
             Where the journal has nothing to learn from.
         JournalError
             Where the state cannot be read or written.
+        StateLockedError
+            Where another process is training.
         """
         journal = self._writable()
+        with self._versions.training():
+            name = self._trained(journal)
+        self.use(name)
+        return name
+
+    def _trained(self, journal: SearchJournal) -> str:
         position = journal.head()
         memory = self._memory()
         events = (event for _, event in journal.events(upto=position))
         table = table_of(events, memory, self._settings)
         trained = train_both(table, self._settings)
-        facts = {"n_queries": table.n_queries, "n_rows": table.n_rows}
+        facts = {
+            "n_queries": table.n_queries,
+            "n_rows": table.n_rows,
+            "trained_at": int(time.time()),
+        }
         del table, memory
         guard = OnlineRanker(self._settings, self._memory(), trained.early, lessons=[])
         if self._settings.validation_share > 0.0:
             self._replay(guard, upto=position, taught=position, is_fitting=True)
             guard.finish()
-        name = self._versions.add(
+        return self._versions.add(
             trained.trunk,
             guard.guard.arrays(),
             {"position": position, "journal": journal.identity, "facts": facts},
         )
-        self.use(name)
-        return name
 
     def use(self, name: str) -> None:
         """Ask another version from now on, in every process.

@@ -1,7 +1,10 @@
 """Trained trunks on disk, one folder each, and which of them is asked."""
 
+import fcntl
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -9,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mtspam.errors import JournalError, ModelError
+from mtspam.errors import JournalError, ModelError, StateLockedError
 from mtspam.model.trunk import Trunk
 from mtspam.snapshot import JSON, read_snapshot, write_snapshot
 
@@ -17,6 +20,7 @@ __all__ = ["Version", "VersionStore"]
 
 _TRUNK = "trunk.snapshot"
 _CURRENT = "current"
+_LOCK = "train.lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +105,8 @@ class VersionStore:
         JournalError
             Where the state cannot be written.
         """
-        if name not in self.names():
-            known = ", ".join(self.names()) or "none was trained"
-            raise ModelError(f"there is no version {name!r}; there are: {known}")
-        fresh = self._folder / f".{_CURRENT}.new"
+        self._insist(name)
+        fresh = self._folder / f".{_CURRENT}.{os.getpid()}"
         try:
             with fresh.open("w", encoding="ascii") as file:
                 file.write(name + "\n")
@@ -114,21 +116,60 @@ class VersionStore:
         except OSError as error:
             raise JournalError(f"{fresh}: cannot be written ({error.strerror})") from error
 
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Be the only one who trains here for as long as the context lasts.
+
+        What a training that was killed left of a version is taken away.
+
+        Raises
+        ------
+        StateLockedError
+            Where another process is training.
+        JournalError
+            Where the state cannot be written.
+        """
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(
+                self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+        except OSError as error:
+            raise JournalError(f"{self._folder}: cannot be written ({error.strerror})") from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StateLockedError(
+                    f"{self._folder}: another process is training; wait for its version"
+                ) from error
+            for path in self._folder.glob("*"):
+                if path.name.isdigit() and not (path / _TRUNK).exists():
+                    shutil.rmtree(path, ignore_errors=True)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _insist(self, name: str) -> None:
+        if name not in self.names():
+            known = ", ".join(self.names()) or "none, since nothing was trained yet"
+            raise ModelError(f"there is no version {name!r}; there are: {known}")
+
     def add(
         self, trunk: Trunk, guard: Mapping[str, NDArray[Any]], header: Mapping[str, JSON]
     ) -> str:
-        """Write a new version, which is not asked yet, and return its name.
+        """Write a new version, which is not asked yet, and return its name; while `training`.
 
         Raises
         ------
         SnapshotError, JournalError
             Where it cannot be written.
         """
-        numbers = [int(name) for name in self.names() if name.isdigit()]
+        numbers = [int(path.name) for path in self._folder.glob("*") if path.name.isdigit()]
         name = f"{max(numbers, default=0) + 1:04d}"
         folder = self._folder / name
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True)
             for (task, market), text in trunk.texts.items():
                 place = "shared" if market < 0 else f"market-{market}"
                 (folder / f"{task}-{place}.txt").write_text(text, "utf-8")
@@ -147,9 +188,7 @@ class VersionStore:
         ModelError
             Where there is none, or it is damaged.
         """
-        if name not in self.names():
-            known = ", ".join(self.names()) or "none was trained"
-            raise ModelError(f"there is no version {name!r}; there are: {known}")
+        self._insist(name)
         found = read_snapshot(self._folder / name / _TRUNK, verify=True)
         header = found.header
         try:

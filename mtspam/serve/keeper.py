@@ -175,8 +175,8 @@ class ModelKeeper:
         """Place in the journal up to which the model in use was folded from nothing; 0: none."""
         return self._folded
 
-    def forget(self, user: UserKey) -> tuple[int, int]:
-        """Delete all that a user ever said; to be called while `is_quiet`.
+    def forget(self, *users: UserKey) -> tuple[int, int]:
+        """Delete all that a user ever said, by all their keys; to be called while `is_quiet`.
 
         Returns
         -------
@@ -196,7 +196,7 @@ class ModelKeeper:
         self._area.note_snapshot(0)
         head = self._journal.head()
         try:
-            n_events = self._journal.forget(user)
+            n_events = self._journal.forget(*users)
         finally:
             if self._journal.head() > head:
                 self._last_forgotten = self._journal.head()

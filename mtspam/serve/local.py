@@ -157,7 +157,7 @@ class LocalState:
             self._directory.drop_snapshot()  # their key and their weights are in it
             self._kept.is_saved = False
             head = journal.head()
-            n_events = journal.forget(forgetting.user)
+            n_events = journal.forget(forgetting.user, *forgetting.aliases)
             if journal.head() > head:
                 self._kept = fold_model(journal, self._settings)
                 self._is_overtaken = False

@@ -58,9 +58,12 @@ class Forgetting:
     ----------
     user
         Whose; never nobody's key.
+    aliases
+        Other keys that they may have had.
     """
 
     user: UserKey
+    aliases: tuple[UserKey, ...] = ()
 
 
 class LabelSink(Protocol):

@@ -274,10 +274,10 @@ class MailService:
 
     async def forget(self, user: str) -> Forgotten:
         """Delete all that a user ever said, and fold the model anew without it."""
-        key, _ = self._people.keys(user)
-        if key == NOBODY:
+        keys = self._people.all_keys(user)
+        if not keys:
             raise DataError("a user's name must not be empty")
-        return await self._sink.forget(Forgetting(key))
+        return await self._sink.forget(Forgetting(keys[0], keys[1:]))
 
     async def _label(
         self, digest: bytes, said: Recalled, what: tuple[Label, str | None, str]

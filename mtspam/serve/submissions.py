@@ -50,9 +50,8 @@ class Submission:
     def encode(self) -> bytes:
         """Return it as a frame."""
         if isinstance(self.change, Forgetting):
-            return _framed(
-                _HEAD.pack(self.number, self.deadline, _FORGET), bytes(self.change.user)
-            )
+            head = _HEAD.pack(self.number, self.deadline, _FORGET)
+            return _framed(head, self.change.user, *self.change.aliases)
         if isinstance(self.change, Removal):
             source = self.change.source.encode()
             head = _HEAD.pack(self.number, self.deadline, _REMOVE)
@@ -109,10 +108,11 @@ def _removal(frame: bytes) -> Removal:
 
 
 def _forgetting(frame: bytes) -> Forgetting:
-    user = frame[_HEAD.size :]
-    if len(user) != KEY_BYTES:
+    keys = frame[_HEAD.size :]
+    if not keys or len(keys) % KEY_BYTES:
         raise IndexError
-    return Forgetting(UserKey(user))
+    user, *aliases = (UserKey(keys[at : at + KEY_BYTES]) for at in range(0, len(keys), KEY_BYTES))
+    return Forgetting(user, tuple(aliases))
 
 
 def _events(frame: bytes) -> Iterator[LabelEvent]:

@@ -172,7 +172,7 @@ class Writer:
 
     def _forget_user(self, worker: _Worker, number: int, forgetting: Forgetting) -> None:
         try:
-            n_events, place = self._keeper.forget(forgetting.user)
+            n_events, place = self._keeper.forget(forgetting.user, *forgetting.aliases)
         except MtspamError as error:
             _log.error("nobody was forgotten, or not wholly", extra={"error": str(error)})
             self._tell(worker, Answer(number, None, str(error)))

@@ -35,7 +35,7 @@ from mtspam.spam.report import list_users, sum_up
 from mtspam.spam.state import StateDirectory
 from mtspam.spam.upkeep import KeptModel, check_model, fold_model, save_model
 from mtspam.spam.verdicts import judgement_of, judgements_of
-from mtspam.types import NOBODY, Label
+from mtspam.types import Label
 
 if TYPE_CHECKING:
     from mtspam.journal import Journal
@@ -288,6 +288,8 @@ class SpamFilter:
     def forget(self, user: str) -> int:
         """Delete all that a user ever said and fold anew: as if they had never been here.
 
+        So goes what they said under their aliases, before these were known to be theirs, too.
+
         Returns
         -------
         int
@@ -301,10 +303,10 @@ class SpamFilter:
             Where the name is empty.
         """
         journal = self._writable()
-        key, _ = self._people.keys(user)
-        if key == NOBODY:
+        keys = self._people.all_keys(user)
+        if not keys:
             raise DataError("a user's name must not be empty")
-        n_events = journal.forget(key)
+        n_events = journal.forget(*keys)
         if n_events:
             self._directory.drop_snapshot()  # their key and their weights are in it
             self.fold()

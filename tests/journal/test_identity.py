@@ -2,7 +2,7 @@ import pytest
 
 from mtspam.config import IdentitySettings
 from mtspam.errors import ConfigError
-from mtspam.journal.identity import NOBODY_IN_PARTICULAR, Identity, Person
+from mtspam.journal.identity import NOBODY_IN_PARTICULAR, Identity, People, Person
 from mtspam.spam.keys import canonical_address, canonical_user_key, user_key
 
 ANA = Person("ana@example.org", "example.org")
@@ -78,6 +78,23 @@ def test_aliases_are_followed_to_their_end(with_aliases):
     assert found.person("Info+tag@example.org") == ANA
     assert found.canonical("sales@example.org") == ANA.user
     assert found.canonical("bob@example.org") == "bob@example.org"
+
+
+def test_all_names_of_a_person(with_aliases):
+    found = with_aliases(
+        "info: sales\nsales@example.org: ana@example.org\nbob: carl\n",
+        default_domain="Example.org",
+    )
+    names = {"ana@example.org", "sales@example.org", "info@example.org", "ana", "sales", "info"}
+    for address in ("ana", "<Info+x@example.org>", "sales"):
+        assert found.names(address)[0] == ANA.user
+        assert set(found.names(address)) == names
+    assert found.names("dora@example.net") == ("dora@example.net",)
+    assert found.names(" ") == found.names(None) == ()
+    people = People(found, bytes(32))
+    assert people.all_keys("info")[0] == people.keys("ana")[0]
+    assert len(set(people.all_keys("info"))) == len(names)
+    assert people.all_keys("") == ()
 
 
 def test_aliases_of_plain_names(with_aliases):

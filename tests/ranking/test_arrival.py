@@ -21,20 +21,23 @@ SECRET = bytes(32)
 
 
 def made(n_rankings, seed, skew):
-    """Searches of two users, their clicks up to `skew` before or after they were shown."""
+    """Searches of two users, their clicks up to `skew` before or after they were shown.
+
+    No two events are of one moment: of those it is the order of arrival that counts.
+    """
     rng = np.random.default_rng(seed)
     for n in range(n_rankings):
-        yield Item(id=f"i{n}", time=100 * n + 1, item=NAMES[n % 5], fields={"genre": f"g{n % 3}"})
+        yield Item(id=f"i{n}", time=1_000 * n + 1, item=NAMES[n % 5], fields={"genre": f"g{n % 3}"})
         items = tuple(
             ShownItem(name, fields={"match": float(rng.normal())})
             for name in rng.permutation(NAMES).tolist()
         )
         asked = RankingShown(
-            id=f"r{n}", time=100 * n + 2, items=items, user=("ana", "bo")[n % 2], query="q"
+            id=f"r{n}", time=1_000 * n + 2, items=items, user=("ana", "bo")[n % 2], query="q"
         )
         yield asked
         for k, place in enumerate(rng.permutation(5)[:2].tolist()):
-            time = asked.time + int(rng.integers(-skew, skew + 1)) * 10 + 3 + k
+            time = asked.time + 100 * int(rng.integers(-skew, skew + 1)) + 3 + 2 * n + k
             user = asked.user if k else ""  # who clicks need not say who they are
             yield Interaction(
                 id=f"c{n}-{k}", time=time, kind="click", item=items[place].item,

@@ -1,0 +1,76 @@
+"""Versions on disk: one training at a time, no name twice, nothing half of one."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from mtspam.config import Settings
+from mtspam.errors import ModelError, StateLockedError
+from mtspam.ranking.reranker import Reranker
+from mtspam.ranking.versions import VersionStore
+from mtspam.search.events import Interaction, RankingShown, ShownItem
+
+N_RANKINGS = 40
+
+
+@pytest.fixture
+def state(tmp_path):
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def ranker(state, small):
+    rng = np.random.default_rng(0)
+    events = []
+    for n in range(N_RANKINGS):
+        match = rng.normal(size=4)
+        items = tuple(ShownItem(f"d{k}", fields={"match": match[k]}) for k in range(4))
+        events += [
+            RankingShown(id=f"r{n}", time=n, items=items),
+            Interaction(
+                id=f"c{n}", time=n, kind="click", item=f"d{match.argmax()}", ranking=f"r{n}"
+            ),
+        ]
+    with Reranker.open(state, Settings(ranking=small)) as opened:
+        opened.feedback(events)
+        yield opened
+
+
+def test_two_do_not_train_at_once(ranker, state):
+    store = VersionStore.of_state(state)
+    with (
+        store.training(),
+        pytest.raises(StateLockedError, match="another process is training"),
+    ):
+        ranker.train()
+    assert store.names() == []
+    assert ranker.train() == "0001"
+
+
+def test_who_is_killed_while_training_leaves_lock_and_name_to_the_next(ranker, state):
+    store = VersionStore.of_state(state)
+    child = os.fork()
+    if child == 0:
+        with store.training():
+            (state / "rank" / "0001").mkdir()
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert (state / "rank" / "0001").exists()
+    assert store.names() == []
+    assert ranker.train() == "0001"
+    assert ranker.train() == "0002"
+    assert store.names() == ["0001", "0002"]
+    assert store.current() == "0002"
+
+
+def test_an_unknown_version_is_answered_with_those_there_are(ranker, state):
+    store = VersionStore.of_state(state)
+    with pytest.raises(ModelError, match=r"no version '7'; there are: none, since nothing"):
+        store.use("7")
+    ranker.train()
+    for ask in (store.use, store.load, ranker.use):
+        with pytest.raises(ModelError, match=r"no version '\.\./0001'; there are: 0001"):
+            ask("../0001")
+    assert store.load("0001").facts["n_queries"] == N_RANKINGS
