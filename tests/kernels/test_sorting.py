@@ -1,6 +1,7 @@
 """Three witnesses: a case by hand, the plain-Python twin, and laws."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,7 +9,7 @@ from mtspam.kernels.sorting import sort_views
 from tests.reference import sorting as twin
 
 HASH = st.integers(0, 2**32 - 1) | st.sampled_from([0, 255, 256, 65535, 2**31, 2**32 - 1])
-# Short views are sorted by insertion, long ones by their digits.
+# Short views are sorted by insertion, long ones by their first bits, or by all digits.
 VIEW = st.lists(HASH, max_size=8) | st.lists(HASH, min_size=20, max_size=80)
 MESSAGES = st.integers(1, 3).flatmap(
     lambda n_views: st.lists(st.lists(VIEW, min_size=n_views, max_size=n_views), max_size=4)
@@ -41,6 +42,15 @@ def test_many_hashes_are_sorted_by_all_their_digits():
     found, _, n = _run([[[*view.tolist(), *view.tolist()]]])
     assert found == [[np.unique(view).tolist()]]
     assert n == len(np.unique(view))
+
+
+@pytest.mark.parametrize("step", [1, 3, 1 << 16, (1 << 32) // 20_000])
+def test_hashes_are_sorted_however_close_together_they_lie(step):
+    view = np.random.default_rng(1).permutation(20_000).astype(np.int64) * step % (1 << 32)
+    repeated = [*view.tolist(), *view[:100].tolist()]
+    found, _, n = _run([[[5, 1], repeated, [2]]])
+    assert found == [[[1, 5], np.unique(view).tolist(), [2]]]
+    assert n == len(np.unique(view)) + 3
 
 
 @given(MESSAGES)
