@@ -254,7 +254,7 @@ def _child(mode: str, folder: Path, size: str) -> None:
     if mode == "journal":
         from mtspam.ranking import Reranker
 
-        with Reranker.open(folder, settings, has_history=False) as ranker:
+        with Reranker.open(folder, settings, has_history=False, is_lazy=True) as ranker:
             ranker.train()
         return
     from mtspam.model.growing import Lesson, Recipe, grow

@@ -63,4 +63,5 @@ def open_reranker(common: Common, *, read_only: bool) -> "Reranker":
     """
     from mtspam.ranking import Reranker
 
-    return Reranker.open(common.state_path, common.settings(), read_only=read_only)
+    path, settings = common.state_path, common.settings()
+    return Reranker.open(path, settings, read_only=read_only, is_lazy=True)

@@ -64,6 +64,7 @@ class Reranker:
         self._stamp: int | None = None
         self._version: Version | None = None
         self._versions_stamp = self._versions.stamp()
+        self._is_begun = False
         self._online = self._fresh(None)
         self._rng = np.random.default_rng()
 
@@ -75,6 +76,7 @@ class Reranker:
         *,
         read_only: bool = False,
         has_history: bool = True,
+        is_lazy: bool = False,
     ) -> Self:
         """Open the reranker whose state is in a directory, which a filter may share.
 
@@ -88,6 +90,9 @@ class Reranker:
             Rank only. Without a state the host's order stands.
         has_history
             Whether what was shown and clicked before is a feature.
+        is_lazy
+            Leave reading the journal and the version in use to the first ranking, with what may
+            be wrong with them: who only trains or gives feedback does without.
 
         Raises
         ------
@@ -115,7 +120,8 @@ class Reranker:
                     read_only=read_only,
                 )
             )
-        opened._rebuild()
+        if not is_lazy:
+            opened._rebuild()
         return opened
 
     def __enter__(self) -> Self:
@@ -227,7 +233,8 @@ class Reranker:
             Where the journal cannot be written to, or this was opened for reading.
         """
         done = self._writable().append(events)
-        self._follow()
+        if self._is_begun:
+            self._follow()
         return Learnt(done.n_new, done.n_same)
 
     def train(self) -> str:
@@ -315,7 +322,7 @@ class Reranker:
 
     def _follow(self) -> None:
         """Learn what is new in the journal; begin anew where something was forgotten."""
-        if self._versions.stamp() != self._versions_stamp:
+        if not self._is_begun or self._versions.stamp() != self._versions_stamp:
             self._rebuild()
         journal = self._journal
         if journal is None:
@@ -335,16 +342,17 @@ class Reranker:
 
     def _rebuild(self) -> None:
         """Fold the journal anew on top of the version in use."""
+        self._is_begun = False
         self._versions_stamp = self._versions.stamp()
         name = self._versions.current()
         self._version = None if name is None else self._versions.load(name)
         self._online = self._fresh(self._version)
-        if self._journal is None:
-            return
-        self._stamp = self._journal.stamp()
-        self._position = self._journal.head()
-        taught = 0 if self._version is None else self._version.position
-        self._replay(self._online, upto=self._position, taught=taught, is_fitting=False)
+        if self._journal is not None:
+            self._stamp = self._journal.stamp()
+            self._position = self._journal.head()
+            taught = 0 if self._version is None else self._version.position
+            self._replay(self._online, upto=self._position, taught=taught, is_fitting=False)
+        self._is_begun = True
 
     def _replay(self, online: OnlineRanker, *, upto: int, taught: int, is_fitting: bool) -> None:
         """Let a learner see the journal by time; of older clicks it takes only the history.

@@ -280,3 +280,13 @@ def test_it_ranks_after_a_fork(state, settings, ranker):
             same = np.array_equal(own.rescore("q", candidates()).scores, expected)
         os._exit(0 if same else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_who_opened_lazily_ranks_alike(ranker, state, settings):
+    with Reranker.open(state, settings, is_lazy=True) as lazy:
+        lazy.feedback(clicks(12, best_match))
+        lazy.train()
+        ranker.feedback(clicks(4, always("d3"), start=20))
+        same, other = (one.rescore("q", candidates(), user="ana", now=9) for one in (ranker, lazy))
+        assert same.version == other.version == "0001"
+        np.testing.assert_array_equal(same.scores, other.scores)
