@@ -13,7 +13,7 @@ from mtspam.config import Settings
 from mtspam.errors import DataError
 from mtspam.ranking.memory import HOST_PLACE, Memory
 from mtspam.ranking.online import OnlineRanker
-from mtspam.ranking.tables import table_of
+from mtspam.ranking.tables import table_of, truth_of
 from mtspam.ranking.training import Trained, train_both
 from mtspam.search.events import Event, Interaction, RankingShown
 from mtspam.search.features import FeatureTable
@@ -91,7 +91,7 @@ def evaluate_events(
         "smoothed CTR": test.column("history rate everyone").astype(np.float64),
         "trunk": _trunk_scores(without, test.only_columns(plain), market),
         "trunk + history": _trunk_scores(trained, test, market),
-        "full": _online_scores(events, shown[n_train:], trained, settings),
+        "full": _online_scores(events, train, shown, trained, settings),
     }
     return HeldOut(table=test, whole=whole, scores=scores)
 
@@ -139,24 +139,27 @@ def _trunk_scores(
 
 
 def _online_scores(
-    events: Sequence[Event], tested: Sequence[str], trained: Trained, settings: Settings
+    events: Sequence[Event],
+    train: FeatureTable,
+    shown: Sequence[str],
+    trained: Trained,
+    settings: Settings,
 ) -> NDArray[np.float64]:
     """Score each ranking held out before its clicks are told, as the reranker does."""
-    ranking, held = settings.ranking, set(tested)
-    shown = [event.id for event in events if isinstance(event, RankingShown) and event.items]
-    n_train = len(shown) - len(tested)
+    ranking, n_train = settings.ranking, train.n_queries
+    tested = shown[n_train:]
+    held = set(tested)
     # The guard is fitted where the early trees have not learnt: on the last rankings before.
-    n_honest = min(ranking.guard_rankings, round(ranking.validation_share * n_train))
-    honest = set(shown[n_train - n_honest : n_train])
     fitting = OnlineRanker(
-        ranking, Memory(ranking, _SECRET, _history(settings)), trained.early, lessons=[]
-    )
+        ranking, Memory(ranking, _SECRET, _history(settings)), trained.early,
+        truth=truth_of(train, shown[:n_train], trained.n_unseen, ranking),
+    )  # fmt: skip
     for event in events:
         if isinstance(event, RankingShown) and event.id in held:
             break
-        is_new = isinstance(event, Interaction) and event.ranking in honest
-        fitting.observe(event, teaches_guard=is_new)
-    fitting.finish()
+        fitting.observe(event)
+    if ranking.validation_share > 0.0:
+        fitting.finish()
     online = OnlineRanker(ranking, Memory(ranking, _SECRET, _history(settings)), trained.trunk)
     online.guard.restore(fitting.guard.arrays())
     found: dict[str, NDArray[np.float64]] = {}

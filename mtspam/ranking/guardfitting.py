@@ -11,14 +11,20 @@ from mtspam.ranking.guard import Guard
 
 __all__ = ["GuardLesson", "fit_guard"]
 
-_LEAST_LESSONS = 50
-"""Fewer rankings than this cannot tell one weighting from another."""
+_LEAST_LESSONS = 10
+"""Of fewer rankings not even the spread of what is gained is known."""
+_ENOUGH_COLD = 50
+"""Rankings of users of whom nothing is known that can speak for others like them."""
+_SURE = 1.64
+"""Standard errors by which a mix must be better than the host's order: one in twenty by chance."""
 _RIDGE = 1.0
 _BUCKET_RIDGE = 10.0
 """What a bucket adds to everybody's weights is held back harder: each has less evidence."""
 _MOST_STEPS = 25
 _SMALL_STEP = 1e-4
 _SHARES = (0.25, 0.5, 1.0)
+_BESIDE_HOST = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Weights of the trees beside the host's order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +35,28 @@ class GuardLesson:
     ----------
     inputs
         What was mixed, shape ``(n, 6)``.
-    is_clicked
-        Shape ``(n,)``.
+    grades
+        What each candidate turned out to be worth, shape ``(n,)``: 1 where it was clicked.
     bucket
         Evidence of the user.
     """
 
     inputs: NDArray[np.float64]
-    is_clicked: NDArray[np.bool_]
+    grades: NDArray[np.float64]
     bucket: int
 
 
-def fit_guard(guard: Guard, lessons: Sequence[GuardLesson]) -> None:
-    """Set the guard's weights to what orders the lessons best; with too few they stay.
+def fit_guard(
+    guard: Guard, lessons: Sequence[GuardLesson], of_strangers: Sequence[GuardLesson] = ()
+) -> None:
+    """Set the guard's weights to what orders the lessons best, and surely better than the host.
 
-    Weights are found by pairwise logistic regression, drawn towards the trees. How far to
-    go there is then told by nDCG, which the trees were grown for and the regression was not: the
-    trees and the host stand as candidates, each with hardly anything beside it, so that a part
-    that does not help is left.
+    Weights are found by pairwise logistic regression, drawn towards the trees and towards the
+    host. How far to go there, or whether to put a little of the trees beside the host, is told by
+    nDCG, which the trees were grown for and the regression was not: of each mix the gain over the
+    host's order, less some standard errors of it. Where no mix surely gains, or there are hardly
+    any lessons, the host's order stands. For users of whom nothing is known that is found out by
+    itself: what helps others need not help them.
 
     Parameters
     ----------
@@ -54,20 +64,73 @@ def fit_guard(guard: Guard, lessons: Sequence[GuardLesson]) -> None:
         Changed.
     lessons
         Rankings that taught neither the trees nor the personal part before they were seen.
+    of_strangers
+        Some of them as they would have been for somebody unknown: they count where hardly anybody
+        unknown has clicked.
     """
-    useful = [one for one in lessons if one.is_clicked.any() and not one.is_clicked.all()]
-    if len(useful) < _LEAST_LESSONS:
+    useful = _with_choice(lessons)
+    host = np.zeros_like(guard.weights)
+    host[0, 0] = 1.0
+    beside = np.zeros_like(guard.weights)
+    beside[0] = np.where(guard.of_trees, 0.0, guard.mostly_trees)
+    beside[0, 0] = 1.0
+    if not useful:
+        guard.weights = beside
+        guard.weights[1] = host[0] - beside[0]
         return
     trees = np.zeros_like(guard.weights)
     trees[0] = guard.mostly_trees
-    host = np.zeros_like(guard.weights)
-    host[0] = np.where(guard.of_trees, 0.0, guard.mostly_trees)
-    host[0, 0] = 1.0
     fitted, squares = _regression(guard, trees, useful)
-    mixes = [trees, *(trees + share * (fitted - trees) for share in _SHARES), host]
-    worth = [_worth(weights, useful) for weights in mixes]
-    guard.weights = mixes[int(np.argmax(worth))]
+    other, _ = _regression(guard, beside, useful)
+    mixes = [
+        trees,
+        *(trees + share * (fitted - trees) for share in _SHARES),
+        *(beside + share * (other - beside) for share in _SHARES),
+        *(beside + weight * np.where(guard.of_trees, trees, 0.0) for weight in _BESIDE_HOST),
+        beside,
+        host,
+    ]
+    gains = np.stack([_worth(mix, useful) for mix in mixes]) - _worth(host, useful)
+    is_cold = np.array([one.bucket == 0 for one in useful])
+    gains_of_cold = gains[:, is_cold]
+    strangers = _with_choice(of_strangers)
+    if is_cold.sum() < _ENOUGH_COLD and strangers:
+        more = np.stack([_worth(mix, strangers) for mix in mixes]) - _worth(host, strangers)
+        gains_of_cold = np.concatenate([gains_of_cold, more], axis=1)
+    cold = _surest(mixes, gains_of_cold, 1)
+    # What a user does is to show, be it by little, unless it surely does harm.
+    warm = _surest(mixes, gains[:, ~is_cold], 2)
+    guard.weights = warm.copy()
+    guard.weights[1] = cold[0] + cold[1] - warm[0]
     guard.squares = guard.squares + squares
+
+
+def _with_choice(lessons: Sequence[GuardLesson]) -> list[GuardLesson]:
+    return [one for one in lessons if one.grades.min() < one.grades.max()]
+
+
+def _surest(
+    mixes: Sequence[NDArray[np.float64]], gains: NDArray[np.float64], n_kept: int
+) -> NDArray[np.float64]:
+    """Return the mix that surely gains most beside the host's order, which is the last one.
+
+    Parameters
+    ----------
+    gains
+        Of each mix in each lesson.
+    n_kept
+        Where none surely gains, the first of so many last mixes is taken that does not surely
+        lose.
+    """
+    n = gains.shape[1]
+    if n < _LEAST_LESSONS:
+        return mixes[-n_kept]
+    means, spread = gains.mean(axis=1), _SURE * gains.std(axis=1, ddof=1) / np.sqrt(n)
+    best = int(np.argmax(means - spread))
+    if (means - spread)[best] > 0.0:
+        return mixes[best]
+    kept = np.flatnonzero((means + spread)[-n_kept:] >= 0.0)[0]
+    return mixes[-n_kept:][int(kept)]
 
 
 def _regression(
@@ -106,17 +169,17 @@ def _regression(
 
 
 def _gaps(lesson: GuardLesson, free: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return each clicked candidate's inputs less each other one's."""
+    """Return each candidate's inputs less those of each that was worth less."""
     inputs = lesson.inputs[:, free]
-    good, rest = inputs[lesson.is_clicked], inputs[~lesson.is_clicked]
-    gaps: NDArray[np.float64] = (good[:, None] - rest[None]).reshape(-1, free.size)
+    better, worse = np.nonzero(lesson.grades[:, None] > lesson.grades[None])
+    gaps: NDArray[np.float64] = inputs[better] - inputs[worse]
     return gaps
 
 
-def _worth(weights: NDArray[np.float64], lessons: Sequence[GuardLesson]) -> float:
-    """Return the mean nDCG of the lessons under weights, none of them below 0 as in serving."""
+def _worth(weights: NDArray[np.float64], lessons: Sequence[GuardLesson]) -> NDArray[np.float64]:
+    """Return the nDCG of each lesson under weights, none of them below 0 as in serving."""
     mixes = np.maximum(weights[0] + weights[1:], 0.0)
     scores = np.concatenate([one.inputs @ mixes[one.bucket] for one in lessons])
-    grades = np.concatenate([one.is_clicked for one in lessons]).astype(np.float64)
+    grades = np.concatenate([one.grades for one in lessons])
     offsets = np.r_[0, np.cumsum([len(one.inputs) for one in lessons])]
-    return float(np.mean(ndcg(scores, grades, offsets)))
+    return ndcg(scores, grades, offsets)

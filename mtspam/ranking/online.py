@@ -1,6 +1,7 @@
 """Scoring and learning one ranking at a time: trees, personal part and guard together."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -61,9 +62,9 @@ class OnlineRanker:
         What is known of documents and users.
     trunk
         The trees, if any were grown.
-    lessons
-        Where what would teach the guard is put instead, to fit it from all of it; None: it is
-        taught as clicks come.
+    truth
+        What the candidates of some rankings turned out to be worth, by the ranking's id: `finish`
+        fits the guard to these. None: it is taught as clicks come.
     """
 
     def __init__(
@@ -72,9 +73,11 @@ class OnlineRanker:
         memory: Memory,
         trunk: Trunk | None = None,
         *,
-        lessons: list[GuardLesson] | None = None,
+        truth: Mapping[str, NDArray[np.floating]] | None = None,
     ) -> None:
-        self._lessons = lessons
+        self._truth = truth
+        self._lessons: list[GuardLesson] = []
+        self._of_strangers: list[GuardLesson] = []
         self.memory = memory
         self.trunk = trunk
         self.residual = Residual(settings)
@@ -122,6 +125,12 @@ class OnlineRanker:
             # Seen before it counts as shown: as it was when it was ranked.
             look = replace(self.look(event), values=None)
             self._looks[event.id] = _Waiting([one.item for one in event.items], look)
+            if self._truth is not None and event.id in self._truth:
+                grades = self._truth[event.id].astype(np.float64)
+                self._lessons.append(GuardLesson(look.inputs, grades, look.bucket))
+                if look.bucket:
+                    stranger = self.look(replace(event, user=""))
+                    self._of_strangers.append(GuardLesson(stranger.inputs, grades, 0))
             if len(self._looks) > self._most_looks:
                 self._teach_guard(self._looks.popitem(last=False)[1])
         elif isinstance(event, Interaction) and event.kind in self._positive:
@@ -140,8 +149,8 @@ class OnlineRanker:
         """Let the guard learn from all rankings that still wait for clicks."""
         while self._looks:
             self._teach_guard(self._looks.popitem(last=False)[1])
-        if self._lessons is not None:
-            fit_guard(self.guard, self._lessons)
+        if self._truth is not None:
+            fit_guard(self.guard, self._lessons, self._of_strangers)
 
     def _learn_early(self, ranking: str) -> None:
         """Learn the clicks that came before their ranking."""
@@ -171,10 +180,7 @@ class OnlineRanker:
         to be good when they click first, so that each click would speak for the host's order.
         """
         look = waiting.look
-        if self._lessons is not None:
-            if waiting.honest:
-                lesson = GuardLesson(look.inputs, waiting.is_clicked, look.bucket)
-                self._lessons.append(lesson)
+        if self._truth is not None:
             return
         push = np.zeros(len(look.inputs))
         scores = look.inputs @ self.guard.mix(look.bucket)

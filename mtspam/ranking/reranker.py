@@ -1,11 +1,11 @@
 """The reranker: puts results into a better order for a user, and learns from what they click."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,11 +18,12 @@ from mtspam.ranking.memory import Memory
 from mtspam.ranking.online import OnlineRanker
 from mtspam.ranking.reasons import reasons_of
 from mtspam.ranking.records import Learnt, Rescored
-from mtspam.ranking.tables import table_of
+from mtspam.ranking.tables import noting, table_of, truth_of
 from mtspam.ranking.training import train_both
 from mtspam.ranking.versions import Version, VersionStore
 from mtspam.search.events import Event, Interaction, RankingShown, ShownItem
 from mtspam.search.history import History
+from mtspam.snapshot import JSON
 from mtspam.state import SECRET_BYTES, StateDirectory
 
 __all__ = ["Reranker", "shown"]
@@ -140,6 +141,11 @@ class Reranker:
         return "" if self._version is None else self._version.name
 
     @property
+    def facts(self) -> Mapping[str, Any]:
+        """What is told of the version that is asked; nothing without one."""
+        return {} if self._version is None else self._version.facts
+
+    @property
     def versions(self) -> VersionStore:
         """All versions that were trained."""
         return self._versions
@@ -237,8 +243,13 @@ class Reranker:
             self._follow()
         return Learnt(done.n_new, done.n_same)
 
-    def train(self) -> str:
+    def train(self, told: Mapping[str, JSON] | None = None) -> str:
         """Grow trees from the journal, ask them from now on, and return the version's name.
+
+        Parameters
+        ----------
+        told
+            What else is to be kept with the version, by name.
 
         Raises
         ------
@@ -251,25 +262,27 @@ class Reranker:
         """
         journal = self._writable()
         with self._versions.training():
-            name = self._trained(journal)
+            name = self._trained(journal, told or {})
         self.use(name)
         return name
 
-    def _trained(self, journal: SearchJournal) -> str:
-        position = journal.head()
-        memory = self._memory()
-        events = (event for _, event in journal.events(upto=position))
-        table = table_of(events, memory, self._settings)
-        trained = train_both(table, self._settings)
+    def _trained(self, journal: SearchJournal, told: Mapping[str, JSON]) -> str:
+        position, memory = journal.head(), self._memory()
+        settings, rankings = self._settings, list[str]()
+        events = noting((event for _, event in journal.events(upto=position)), rankings)
+        table = table_of(events, memory, settings)
+        trained = train_both(table, settings)
+        truth = truth_of(table, rankings, trained.n_unseen, settings)
         facts = {
             "n_queries": table.n_queries,
             "n_rows": table.n_rows,
             "trained_at": int(time.time()),
+            **told,
         }
         del table, memory
-        guard = OnlineRanker(self._settings, self._memory(), trained.early, lessons=[])
-        if self._settings.validation_share > 0.0:
-            self._replay(guard, upto=position, taught=position, is_fitting=True)
+        guard = OnlineRanker(settings, self._memory(), trained.early, truth=truth)
+        if settings.validation_share > 0.0:
+            self._replay(guard, upto=position, taught=position)
             guard.finish()
         return self._versions.add(
             trained.trunk,
@@ -351,34 +364,28 @@ class Reranker:
             self._stamp = self._journal.stamp()
             self._position = self._journal.head()
             taught = 0 if self._version is None else self._version.position
-            self._replay(self._online, upto=self._position, taught=taught, is_fitting=False)
+            self._replay(self._online, upto=self._position, taught=taught)
         self._is_begun = True
 
-    def _replay(self, online: OnlineRanker, *, upto: int, taught: int, is_fitting: bool) -> None:
+    def _replay(self, online: OnlineRanker, *, upto: int, taught: int) -> None:
         """Let a learner see the journal by time; of older clicks it takes only the history.
 
         Parameters
         ----------
         taught
             Up to this event the trees have learnt from them.
-        is_fitting
-            The trees have not seen the latest rankings: the guard learns from these.
         """
         journal = self._writable()
-        settings = self._settings
-        n_honest = settings.guard_rankings if is_fitting else 0
-        latest = journal.latest_rankings(max(settings.replay_rankings, n_honest), upto=upto)
-        learns = set(latest)
-        honest = set(latest[-n_honest:]) if n_honest else set()
+        n_latest = max(self._settings.replay_rankings, self._settings.guard_rankings)
+        learns = set(journal.latest_rankings(n_latest, upto=upto))
         for seq, event in journal.events(upto=upto):
             name = event.id if isinstance(event, RankingShown) else ""
             if isinstance(event, Interaction):
                 name = event.ranking
             if name and name not in learns:
                 online.memory.observe(event)
-                continue
-            is_honest = isinstance(event, Interaction) and event.ranking in honest
-            online.observe(event, teaches_guard=is_honest if is_fitting else seq > taught)
+            else:
+                online.observe(event, teaches_guard=seq > taught)
 
 
 def shown(ranking: RankingShown, rescored: Rescored) -> RankingShown:

@@ -1,6 +1,6 @@
 """From events to a table that trees can be grown from: features as of then, grades from later."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from mtspam.ranking.rowstore import RowStore
 from mtspam.search.events import Event, Interaction, Judgement, RankingShown
 from mtspam.search.features import FeatureTable
 
-__all__ = ["table_of"]
+__all__ = ["noting", "table_of", "truth_of"]
 
 
 def table_of(events: Iterable[Event], memory: Memory, settings: RankingSettings) -> FeatureTable:
@@ -36,6 +36,42 @@ def table_of(events: Iterable[Event], memory: Memory, settings: RankingSettings)
     for event in events:
         maker.observe(event)
     return maker.table()
+
+
+def noting(events: Iterable[Event], rankings: list[str]) -> Iterator[Event]:
+    """Yield events, and add to a list the ids of the rankings that `table_of` makes queries of."""
+    for event in events:
+        if isinstance(event, RankingShown) and event.items:
+            rankings.append(event.id)
+        yield event
+
+
+def truth_of(
+    table: FeatureTable, rankings: Sequence[str], n: int, settings: RankingSettings
+) -> dict[str, NDArray[np.floating]]:
+    """Return what the candidates of the last rankings turned out to be worth, by ranking.
+
+    Parameters
+    ----------
+    table
+        Of these rankings, in their order.
+    rankings
+        Their ids.
+    n
+        How many, the last ones; not more than the settings allow.
+    settings
+        How far a conversion is what counts rather than a click.
+    """
+    worth: NDArray[np.floating] = table.click
+    share = settings.conversion_share
+    if share > 0.0:
+        worth = (1.0 - share) * table.click + share * np.nan_to_num(table.conversion)
+    offsets = table.offsets.tolist()
+    first = max(0, table.n_queries - min(n, settings.guard_rankings))
+    return {
+        rankings[number]: worth[offsets[number] : offsets[number + 1]]
+        for number in range(first, table.n_queries)
+    }
 
 
 class _Maker:

@@ -25,6 +25,8 @@ __all__ = ["Trained", "train_both", "train_trunk"]
 
 _LEAST_VALIDATION = 20
 """Queries that can tell whether a tree helped; with fewer, all rounds that are due are grown."""
+_ENOUGH_VALIDATION = 150
+"""As many are set aside even where that is more than the share asked for, but half at most."""
 
 _N_FOLDS = 2
 
@@ -61,10 +63,13 @@ class Trained:
         To be served.
     early
         Grown without the latest queries: what it says of these is honest.
+    n_unseen
+        How many queries those are, with those that taught nothing among them.
     """
 
     trunk: Trunk
     early: Trunk
+    n_unseen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +131,18 @@ def train_both(table: FeatureTable, settings: RankingSettings) -> Trained:
         wider = with_margin(values, margin)
         more = _grown(_task(CONVERSION, table, wider, second, settings), settings)
         early, final = early | more.early, final | more.final
-    return Trained(
-        *(
-            Trunk(
-                columns=table.columns,
-                markets=table.markets,
-                forests={name: Forest.from_text(text) for name, text in texts.items()},
-                codes=codes,
-                texts=texts,
-                gain=grown.gain,
-            )
-            for texts in (final, early)
+    made, early_made = (
+        Trunk(
+            columns=table.columns,
+            markets=table.markets,
+            forests={name: Forest.from_text(text) for name, text in texts.items()},
+            codes=codes,
+            texts=texts,
+            gain=grown.gain,
         )
+        for texts in (final, early)
     )
+    return Trained(made, early_made, _n_unseen(click, teaching, table))
 
 
 def _recipe(
@@ -190,10 +194,9 @@ def _task(
     )
     teaching = _teaching(grades, table)
     time = table.time[teaching]
-    n_last = round(settings.validation_share * time.size)
+    n_last = _n_last(time.size, settings.validation_share)
     is_last = np.zeros(time.size, np.bool_)
-    if n_last >= _LEAST_VALIDATION:
-        is_last[np.argsort(time, kind="stable")[time.size - n_last :]] = True
+    is_last[np.argsort(time, kind="stable")[time.size - n_last :]] = True
     return _Task(
         name=name,
         lesson=whole.take(teaching),
@@ -201,6 +204,22 @@ def _task(
         is_last=is_last,
         recipe=recipe,
     )
+
+
+def _n_last(n: int, share: float) -> int:
+    """Return how many of the queries that teach are set aside, the latest ones."""
+    if share == 0.0:
+        return 0
+    n_last = max(round(share * n), min(_ENOUGH_VALIDATION, n // 2))
+    return n_last if n_last >= _LEAST_VALIDATION else 0
+
+
+def _n_unseen(click: _Task, teaching: NDArray[np.bool_], table: FeatureTable) -> int:
+    """Return how many queries stand by time from the first one on that was set aside."""
+    is_last = np.zeros(table.n_queries, np.bool_)
+    is_last[np.flatnonzero(teaching)[click.is_last]] = True
+    marked = np.flatnonzero(is_last[np.argsort(table.time, kind="stable")])
+    return table.n_queries - int(marked[0]) if marked.size else 0
 
 
 def _grown(task: _Task, settings: RankingSettings) -> _Grown:

@@ -18,7 +18,7 @@ def lessons(taste, *, n=400, seed=0, buckets=(3,)):
         inputs[:, CLICK], inputs[:, YOU] = rng.normal(size=(2, 8))
         bucket = buckets[number % len(buckets)]
         best = np.argmax(taste(inputs, bucket) + rng.gumbel(size=8) * 0.5)
-        found.append(GuardLesson(inputs, np.arange(8) == best, bucket))
+        found.append(GuardLesson(inputs, np.where(np.arange(8) == best, 1.0, 0.0), bucket))
     return found
 
 
@@ -54,21 +54,54 @@ def test_buckets_may_differ():
     assert guard.mix(3)[YOU] > 2.0 * guard.mix(0)[YOU]
 
 
-@pytest.mark.parametrize("n", [0, 20])
-def test_too_few_rankings_change_nothing(n):
-    before = Guard(RankingSettings(), has_trees=True)
-    after = fitted(lambda inputs, _: inputs[:, HOST], n=n)
-    assert np.array_equal(before.weights, after.weights)
+@pytest.mark.parametrize("n", [0, 8])
+def test_with_hardly_any_rankings_the_host_stands(n):
+    guard = fitted(lambda inputs, _: inputs[:, CLICK], n=n, buckets=(0, 3))
+    assert guard.mix(0).tolist() == [1.0] + [0.0] * (len(INPUTS) - 1)
+    assert guard.mix(3)[[HOST, CLICK]].tolist() == [1.0, 0.0]
+    assert 0.0 < guard.mix(3)[YOU] < 0.5
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("n", [30, 120, 500])
+def test_trees_that_tell_nothing_do_not_move_the_hosts_order(n, seed):
+    guard = fitted(lambda inputs, _: inputs[:, HOST], n=n, seed=seed, buckets=(0, 3))
+    tested = lessons(lambda inputs, _: inputs[:, HOST], n=2_000, seed=99, buckets=(0,))
+    ours, hosts = (
+        np.mean([one.grades[np.argmax(one.inputs @ mix)] for one in tested])
+        for mix in (guard.mix(0), np.eye(len(INPUTS))[HOST])
+    )
+    assert ours > hosts - 0.01
+
+
+def test_who_is_not_known_gets_the_hosts_order_where_trees_help_only_others():
+    def taste(inputs, bucket):
+        return inputs[:, CLICK if bucket else HOST] * 3.0
+
+    guard = fitted(taste, n=800, buckets=(0, 3))
+    assert guard.mix(0)[HOST] > 5.0 * guard.mix(0)[CLICK]
+    assert guard.mix(3)[CLICK] > 5.0 * guard.mix(3)[HOST]
 
 
 def test_rankings_without_a_choice_teach_nothing():
     guard = Guard(RankingSettings(), has_trees=True)
     all_clicked = [
-        GuardLesson(one.inputs, np.ones(8, np.bool_), 0)
-        for one in lessons(lambda inputs, _: inputs[:, HOST])
+        GuardLesson(one.inputs, np.ones(8), 0)
+        for one in lessons(lambda inputs, _: inputs[:, CLICK])
     ]
     fit_guard(guard, all_clicked)
-    assert np.array_equal(guard.weights, Guard(RankingSettings(), has_trees=True).weights)
+    assert guard.mix(0)[[HOST, CLICK]].tolist() == [1.0, 0.0]
+
+
+def test_grades_count_more_than_clicks():
+    rng = np.random.default_rng(5)
+    found = []
+    for one in lessons(lambda inputs, _: inputs[:, CLICK], n=300):
+        grades = np.round(np.clip(one.inputs[:, YOU] + rng.normal(size=8) * 0.2, 0.0, 2.0) * 2.0)
+        found.append(GuardLesson(one.inputs, grades, 3))
+    guard = Guard(RankingSettings(), has_trees=True)
+    fit_guard(guard, found)
+    assert guard.mix(3)[YOU] > 5.0 * guard.mix(3)[CLICK]
 
 
 def test_what_is_fitted_is_sure_of_itself():

@@ -6,7 +6,7 @@ import pytest
 
 from mtspam.errors import DataError
 from mtspam.model.trunk import Trunk
-from mtspam.ranking.training import train_trunk
+from mtspam.ranking.training import train_both, train_trunk
 
 
 def market_of_rows(table):
@@ -52,7 +52,13 @@ def test_a_small_market_among_large_ones(tables, small, ndcg):
     both = ndcg(chosen, click_scores(train_trunk(table, settings), chosen))
     single = train_trunk(replace(alone, market=np.zeros_like(alone.market)), settings)
     assert both > ndcg(chosen, pooled.scores(chosen.values).click) + 0.01
-    assert both > ndcg(chosen, single.scores(chosen.values).click) + 0.01
+    assert both > ndcg(chosen, single.scores(chosen.values).click) + 0.005
+
+
+@pytest.mark.parametrize(("n", "n_unseen"), [(30, 0), (100, 50), (400, 150), (2000, 300)])
+def test_enough_is_set_aside_to_tell_how_far_to_trust_the_trees(tables, small, n, n_unseen):
+    trained = train_both(tables(n), replace(small, rounds=2))
+    assert trained.n_unseen == n_unseen
 
 
 def test_conversions_gain_from_clicks(tables, small, ndcg):
