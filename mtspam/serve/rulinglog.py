@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from mtspam.serve.contract import Envelope, Ruling
 from mtspam.serve.live import LiveView
+from mtspam.serve.lmtp.parcels import Parcels
 from mtspam.serve.logs import quoted, stamp
 from mtspam.serve.roster import Roster
 from mtspam.serve.service import MailService
@@ -30,6 +31,9 @@ class LoggedService(MailService):
 
     roster: Roster | None = None
     """Which processes there are; None where this is the only one."""
+
+    parcels: Parcels | None = None
+    """What is on its way to the mailboxes; None where nothing goes there."""
 
     def rule(self, raw: bytes, envelope: Envelope) -> tuple[Ruling, ...]:
         """Rule on a message for each recipient, in their order; for nobody where there is none."""

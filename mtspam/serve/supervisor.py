@@ -19,6 +19,7 @@ from mtspam.serve.faces import places_of
 from mtspam.serve.listeners import Listeners, inherited_sockets
 from mtspam.serve.live import LiveArea
 from mtspam.serve.lmtp.nexthop import next_hop_of
+from mtspam.serve.lmtp.parcels import Parcels
 from mtspam.serve.logs import set_up_logs
 from mtspam.serve.notify import Notifier
 from mtspam.serve.policy import Policy
@@ -85,6 +86,7 @@ class Supervisor:
         self._counters = Counters(_MOST_WORKERS)
         self._roster = Roster(_MOST_WORKERS)
         self._selector = selectors.DefaultSelector()
+        self._parcels: Parcels | None = None
         self._signals: list[int] = []
         self._reload_rows: list[int] = []
         self._retired: list[Post] = []
@@ -186,6 +188,8 @@ class Supervisor:
 
     def _fork_worker(self, row: int) -> Child:
         self._roster.beat(row)
+        if self._settings.lmtp.listen and self._parcels is None:
+            self._parcels = Parcels()
         place = WorkerPlace(
             row=row,
             n_rows=self._n_rows,
@@ -195,6 +199,7 @@ class Supervisor:
             starter=self._starter,
             counters=self._counters.of_row(row),
             roster=self._roster,
+            parcels=self._parcels,
             sockets=self._listeners.of_row(row, self._n_rows),
             lifeline=self._lifeline.reader,
         )

@@ -17,6 +17,7 @@ from mtspam.serve.contract import Face
 from mtspam.serve.counters import Counters
 from mtspam.serve.faces import start_face
 from mtspam.serve.live import LiveArea, LiveView
+from mtspam.serve.lmtp.parcels import Parcels
 from mtspam.serve.local import WithJournal
 from mtspam.serve.memories import SharedExamples
 from mtspam.serve.rerank.ranker import Ranker
@@ -57,6 +58,8 @@ class WorkerPlace:
         Its own row of them.
     roster
         Where it enters itself and gives signs of life.
+    parcels
+        Mail on its way to the next hop, if there is one.
     sockets
         Bound and listening, each with the name of its face.
     lifeline
@@ -71,6 +74,7 @@ class WorkerPlace:
     starter: Starter | None
     counters: Counters
     roster: Roster
+    parcels: Parcels | None
     sockets: list[tuple[str, socket.socket]]
     lifeline: int
 
@@ -150,6 +154,7 @@ def _service(place: WorkerPlace, line: WriterClient, journal: Journal) -> Logged
         place.counters,
     )
     service.roster = place.roster
+    service.parcels = place.parcels
     return service
 
 

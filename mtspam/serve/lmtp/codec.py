@@ -7,6 +7,7 @@ from typing import Final
 from mtspam.errors import ProtocolError
 
 __all__ = [
+    "END",
     "Command",
     "Content",
     "LineReader",
@@ -21,6 +22,9 @@ __all__ = [
 
 MAX_LINE_BYTES: Final = 4_096
 """Longer than any command with all the parameters of RFC 3461 and RFC 6531 (about 2,500)."""
+
+END: Final = b".\r\n"
+"""The line behind a message."""
 
 MAX_REPLY_LINES: Final = 100
 """More than any server has capabilities to tell of."""
@@ -282,7 +286,7 @@ def stuffed(raw: bytes) -> bytes:
     text = raw.replace(b"\r\n.", b"\r\n..")
     if text.startswith(b"."):
         text = b"." + text
-    return text + (b".\r\n" if not text or text.endswith(b"\r\n") else b"\r\n.\r\n")
+    return text + (END if not text or text.endswith(b"\r\n") else b"\r\n" + END)
 
 
 def with_plain_line_ends(raw: bytes) -> bytes:

@@ -43,10 +43,24 @@ class Plan:
         Of recipients whose mail goes no further, by their place in the envelope.
     copies
         For all others, ordered by their first recipient.
+    delivery
+        The number under which the message is delivered; empty where it is not.
     """
 
     answers: dict[int, Reply]
     copies: tuple[Copy, ...]
+    delivery: str = ""
+
+    def without(self, answers: dict[int, Reply]) -> "Plan":
+        """Return the plan for those who are not answered for already; they get these answers."""
+        if not answers:
+            return self
+        copies = (
+            Copy(copy.raw, tuple(place for place in copy.recipients if place not in answers))
+            for copy in self.copies
+        )
+        left = tuple(copy for copy in copies if copy.recipients)
+        return Plan({**self.answers, **answers}, left, self.delivery)
 
 
 def make_plan(raw: bytes, sender: str, rulings: Sequence[Ruling]) -> Plan:
@@ -73,20 +87,21 @@ def make_plan(raw: bytes, sender: str, rulings: Sequence[Ruling]) -> Plan:
             fields = (*fields, (ACTION_FIELD, Action.QUARANTINE.value))
         subject = ruling.subject if ruling.action is Action.REWRITE_SUBJECT else None
         groups.setdefault((fields, subject), []).append(at)
-    delivery = (DELIVERY_FIELD, _delivery_id(raw, sender))
+    number = _delivery_id(raw, sender)
+    delivery = (DELIVERY_FIELD, number)
     plain = _plain(raw)
     copies = [
         Copy(_with_subject(with_fields(plain, (*fields, delivery)), subject), tuple(places))
         for (fields, subject), places in groups.items()
     ]
-    return Plan(answers, tuple(copies))
+    return Plan(answers, tuple(copies), number)
 
 
 def plan_without_verdict(raw: bytes, sender: str, n_recipients: int) -> Plan:
     """Give every recipient the message without a verdict, and without a forged one."""
-    delivery = (DELIVERY_FIELD, _delivery_id(raw, sender))
-    copy = with_fields(_plain(raw), [delivery])
-    return Plan({}, (Copy(copy, tuple(range(n_recipients))),))
+    number = _delivery_id(raw, sender)
+    copy = with_fields(_plain(raw), [(DELIVERY_FIELD, number)])
+    return Plan({}, (Copy(copy, tuple(range(n_recipients))),), number)
 
 
 def _answer_to(ruling: Ruling) -> Reply | None:

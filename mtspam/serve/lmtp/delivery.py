@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from mtspam.serve.lmtp.codec import Reply
 from mtspam.serve.lmtp.copies import Copy
 from mtspam.serve.lmtp.nexthop import Connection, LostError, NextHop, Patience
+from mtspam.serve.lmtp.past import Past
 from mtspam.serve.lmtp.session import Path
 
 __all__ = ["Delivery"]
@@ -108,7 +109,7 @@ class Delivery:
             self._connection.drop()
 
     async def hand_on(
-        self, copy: Copy, sender: Path, recipients: Sequence[Path]
+        self, copy: Copy, sender: Path, recipients: Sequence[Path], past: Past
     ) -> AsyncIterator[tuple[int, Reply]]:
         """Deliver a copy; yield the place in the envelope and the reply of each recipient of it.
 
@@ -118,6 +119,8 @@ class Delivery:
             What to deliver.
         sender, recipients
             All of the envelope, as they were named before.
+        past
+            Where it is noted what becomes of the message.
 
         Raises
         ------
@@ -145,8 +148,10 @@ class Delivery:
             return
         connection = await self.connect()
         self._n_begun = None
+        parcel = past.hold(places, recipients)
         n_told = 0
-        async for reply in connection.data(copy.raw, len(places)):
+        async for reply in connection.data(copy.raw, len(places), parcel):
+            past.note(parcel, n_told, places[n_told], reply)
             yield places[n_told], reply
             n_told += 1
 

@@ -8,7 +8,8 @@ from typing import Self
 
 from mtspam.config import LmtpSettings
 from mtspam.errors import ConfigError, MtspamError, ProtocolError
-from mtspam.serve.lmtp.codec import MAX_LINE_BYTES, Reply, ReplyReader, stuffed
+from mtspam.serve.lmtp.codec import END, MAX_LINE_BYTES, Reply, ReplyReader, stuffed
+from mtspam.serve.lmtp.parcels import Parcel
 from mtspam.serve.lmtp.session import Path
 
 __all__ = ["Connection", "LostError", "NextHop", "Patience", "next_hop_of"]
@@ -116,6 +117,10 @@ class Connection:
     is_open: bool = True
     _replies: ReplyReader = field(default_factory=ReplyReader)
 
+    def __post_init__(self) -> None:
+        """Let `_drain` wait until all is out of this process."""
+        self._writer.transport.set_write_buffer_limits(0)
+
     @classmethod
     async def open(cls, hop: NextHop, patience: Patience, hostname: str) -> Self:
         """Connect and say hello."""
@@ -166,7 +171,9 @@ class Connection:
         if not reply.is_positive:
             self._lose(f"RSET was refused: {reply}")
 
-    async def data(self, raw: bytes, n_recipients: int) -> AsyncIterator[Reply]:
+    async def data(
+        self, raw: bytes, n_recipients: int, parcel: Parcel | None = None
+    ) -> AsyncIterator[Reply]:
         """Give the message; yield a reply for each recipient accepted, each as soon as it comes.
 
         Parameters
@@ -175,6 +182,8 @@ class Connection:
             Lines end with CRLF.
         n_recipients
             How many were accepted.
+        parcel
+            Record of the delivery.
         """
         reply = await self.ask("DATA")
         if reply.code != 354:  # noqa: PLR2004 - the one reply that lets a message follow
@@ -183,12 +192,25 @@ class Connection:
             for _ in range(n_recipients):
                 yield reply
             return
-        self._send(stuffed(raw))
-        await self._drain()
+        text = stuffed(raw)
+        if parcel is None:
+            self._send(text)
+            await self._drain()
+        else:
+            await self._give(text, parcel)
         for at in range(n_recipients):
             if self.hop.is_lmtp or at == 0:
                 reply = await self._reply(self.patience.delivery_seconds)
             yield reply
+
+    async def _give(self, text: bytes, parcel: Parcel) -> None:
+        """Send a message so that at any moment the record says whether its end is on the way."""
+        parcel.keep(self._writer.get_extra_info("socket").fileno())
+        self._send(text[: -len(END)])
+        await self._drain()
+        parcel.begin_end()
+        self._send(END)
+        await self._drain()
 
     async def quit(self) -> None:
         """Take leave, without waiting for an answer."""

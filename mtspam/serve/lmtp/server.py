@@ -13,6 +13,8 @@ from mtspam.serve.lmtp.codec import Reply
 from mtspam.serve.lmtp.copies import Plan, make_plan, plan_without_verdict
 from mtspam.serve.lmtp.delivery import Delivery
 from mtspam.serve.lmtp.nexthop import LostError, Patience, next_hop_of
+from mtspam.serve.lmtp.parcels import Parcels
+from mtspam.serve.lmtp.past import Past
 from mtspam.serve.lmtp.session import Hello, Mail, Message, Quit, Rcpt, Request, Session
 
 __all__ = ["start"]
@@ -184,25 +186,41 @@ class _Client:
             plan = Plan(dict.fromkeys(range(n_recipients), refusal), ())
         else:
             plan = self._plan(message.raw, message)
+        past = Past(self._face.parcels, plan.delivery)
+        try:
+            plan = plan.without(
+                await past.recall(
+                    message.recipients,
+                    is_lmtp=self._face.hop.is_lmtp,
+                    seconds=self._face.patience.delivery_seconds,
+                )
+            )
+            await self._carry_out(message, plan, past)
+        finally:
+            past.release()
+
+    async def _carry_out(self, message: Message, plan: Plan, past: Past) -> None:
         if not plan.copies:
             await self._delivery.reset()
-        replies: list[Reply | None] = [plan.answers.get(at) for at in range(n_recipients)]
-        n_told = await self._tell(replies, 0)
+        places = range(len(message.recipients))
+        replies: list[Reply | None] = [plan.answers.get(at) for at in places]
+        n_told = await self._tell(replies, 0, past)
         for copy in plan.copies:
             try:
                 async for place, reply in self._delivery.hand_on(
-                    copy, message.sender, message.recipients
+                    copy, message.sender, message.recipients, past
                 ):
                     replies[place] = reply
-                    n_told = await self._tell(replies, n_told)
+                    n_told = await self._tell(replies, n_told, past)
             except LostError as error:
                 _log.warning("lmtp: %s", error, extra=_named(message))
+                past.give_up()
                 for place in copy.recipients:
                     replies[place] = replies[place] or _LOST
-                n_told = await self._tell(replies, n_told)
+                n_told = await self._tell(replies, n_told, past)
         self._log_end(message, plan, replies)
 
-    async def _tell(self, replies: list[Reply | None], n_told: int) -> int:
+    async def _tell(self, replies: list[Reply | None], n_told: int, past: Past) -> int:
         """Give the client all replies that are known up to the first that is not."""
         before = n_told
         while n_told < len(replies):
@@ -213,6 +231,8 @@ class _Client:
             n_told += 1
         if n_told > before:
             await self._flush()
+            if not self._reader.at_eof():  # else it went to somebody who has left
+                past.settle(n_told)
         return n_told
 
     def _plan(self, raw: bytes, message: Message) -> Plan:
@@ -259,6 +279,8 @@ class _LmtpFace:
         self.patience = Patience(lmtp.connect_seconds, lmtp.command_seconds, lmtp.delivery_seconds)
         self.hostname = socket.gethostname() or "localhost"
         self.room = _Room(lmtp.max_held_bytes)
+        parcels = getattr(service, "parcels", None)
+        self.parcels = parcels if isinstance(parcels, Parcels) else None
         self._limit = connection_limit(settings.serve.max_connections)
         self._clients: dict[asyncio.Task[None], _Client] = {}
         self._server: asyncio.Server | None = None

@@ -32,6 +32,8 @@ class Mailboxes:
         stored, before the answers; ``END 1``: after one answer.
     silent_at
         A verb that is never answered.
+    may_answer
+        What is waited for after a message was stored, before the answers.
     """
 
     is_lmtp: bool = True
@@ -40,6 +42,7 @@ class Mailboxes:
     answers: dict[str, str] = field(default_factory=dict)
     hang_up_at: list[str] = field(default_factory=list)
     silent_at: str = ""
+    may_answer: asyncio.Event | None = None
     stored: list[tuple[str, bytes]] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     n_connections: int = 0
@@ -105,6 +108,8 @@ class Mailboxes:
         for name in recipients:
             if self.answers.get(name, "2").startswith("2"):
                 self.stored.append((name, raw))
+        if self.may_answer is not None:
+            await self.may_answer.wait()
         for at, name in enumerate(recipients if self.is_lmtp else recipients[:1]):
             stage = f"END {at}" if at else "END"
             if stage in self.hang_up_at:
