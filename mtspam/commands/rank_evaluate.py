@@ -1,5 +1,6 @@
 """`mtspam rank evaluate`: how good several orders are on rankings that were held out."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,15 +88,17 @@ def command(
     from mtspam.metrics.ranking import EmptyQueries
     from mtspam.search.events import RankingShown
     from mtspam.search.reading.reader import read_events
+    from mtspam.spam.documents import scorer_of
 
-    named = table_columns(columns)
-    events = list(read_events(paths, columns=named, form=form))
+    named, settings = table_columns(columns), common.settings()
+    read = partial(read_events, columns=named, form=form, spam_score=scorer_of(settings))
+    events = list(read(paths))
     tested = None
     if tests:
-        later = set_apart(list(read_events(tests, columns=named, form=form)))
+        later = set_apart(list(read(tests)))
         tested = {event.id for event in later if isinstance(event, RankingShown)}
         events += later
-    found = evaluate_events(events, common.settings(), held_out=held_out, tested=tested)
+    found = evaluate_events(events, settings, held_out=held_out, tested=tested)
     earlier = earlier_queries(found.whole)[-found.table.n_queries :]
     rows = rank_rows(found.table, found.scores, earlier, empty=EmptyQueries(empty), seed=seed)
     if json_file is not None:

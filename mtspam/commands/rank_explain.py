@@ -40,10 +40,12 @@ def command(
     """
     from mtspam.commands.rank_tables import requests
     from mtspam.search.reading.tables import read_frame
+    from mtspam.spam.documents import scorer_of
 
     frame = read_frame(table)
+    scorer = scorer_of(common.settings())
     with open_reranker(common, read_only=True) as ranker:
-        for _, ranking in requests(frame, table_columns(columns), table, ranker):
+        for _, ranking in requests(frame, table_columns(columns), table, ranker, scorer):
             found = ranker.rescore_ranking(ranking, explain=True)
             if form == "ndjson":
                 _say_lines(ranking, found, limit)

@@ -30,8 +30,10 @@ def command(
     """
     from mtspam.commands.rank_options import open_reranker
     from mtspam.search.reading.reader import read_events
+    from mtspam.spam.documents import scorer_of
 
-    events = read_events(paths, columns=table_columns(columns), form=form)
+    named, spam_score = table_columns(columns), scorer_of(common.settings())
+    events = read_events(paths, columns=named, form=form, spam_score=spam_score)
     with open_reranker(common, read_only=False) as ranker:
         done = ranker.feedback(events)
     click.echo(f"{done.n_new:,} events taken in, {done.n_same:,} were known")

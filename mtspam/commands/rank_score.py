@@ -40,13 +40,15 @@ def command(common: Common, /, *, table: str, output: str | None, **columns: str
 
     from mtspam.commands.rank_tables import requests
     from mtspam.search.reading.tables import read_frame
+    from mtspam.spam.documents import scorer_of
 
     if output is not None and not output.endswith(_ENDINGS):
         raise click.UsageError(f"--output {output!r} must end in {', '.join(_ENDINGS)}.")
     frame = read_frame(table)
     scores, ranks = [0.0] * frame.height, [0] * frame.height
+    scorer = scorer_of(common.settings())
     with open_reranker(common, read_only=True) as ranker:
-        for places, ranking in requests(frame, table_columns(columns), table, ranker):
+        for places, ranking in requests(frame, table_columns(columns), table, ranker, scorer):
             found = ranker.rescore_ranking(ranking)
             for rank, candidate in enumerate(found.order.tolist(), 1):
                 ranks[places[candidate]] = rank

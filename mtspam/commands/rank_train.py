@@ -20,8 +20,11 @@ def command(common: Common, *, form: str | None) -> None:
     """
     import json
 
+    from mtspam.spam.documents import MODEL_FACT, model_of, scorer_of
+
+    model = model_of(scorer_of(common.settings()))
     with open_reranker(common, read_only=False) as ranker:
-        name = ranker.train()
+        name = ranker.train({MODEL_FACT: model})
         found = ranker.versions.load(name)
     trunk = found.trunk
     if form == "json":

@@ -167,6 +167,13 @@ class RankingSettings(Section):
         doc="Size of each table of the personal part, as a power of two.",
         reason="4 MB a table: some hundred thousand users with some clicks each",
     )
+    spam_score: bool = setting(
+        default=True,
+        doc="Whether the log-odds that a document's text is spam, by the starter model, are a "
+        "feature of it, `spam_score`; texts of fewer than 64 characters have none.",
+        reason="pages made to be found are written like spam, and trees learn how far to mind; a "
+        "text costs some hundredths of a millisecond, once",
+    )
     personal_rate: float = setting(
         0.3,
         low=0.0,

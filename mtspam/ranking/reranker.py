@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from mtspam.config import Settings
-from mtspam.errors import DataError, JournalError
+from mtspam.errors import JournalError
 from mtspam.journal.identity import Identity
 from mtspam.journal.search import SearchJournal
 from mtspam.ranking.exploring import explored
@@ -26,7 +26,7 @@ from mtspam.search.history import History
 from mtspam.snapshot import JSON
 from mtspam.state import SECRET_BYTES, StateDirectory
 
-__all__ = ["Reranker", "shown"]
+__all__ = ["Reranker"]
 
 
 class Reranker:
@@ -139,11 +139,6 @@ class Reranker:
     def version(self) -> str:
         """The version of the trees that are asked, empty without one."""
         return "" if self._version is None else self._version.name
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """What is told of the version that is asked; nothing without one."""
-        return {} if self._version is None else self._version.facts
 
     @property
     def versions(self) -> VersionStore:
@@ -386,27 +381,3 @@ class Reranker:
                 online.memory.observe(event)
             else:
                 online.observe(event, teaches_guard=seq > taught)
-
-
-def shown(ranking: RankingShown, rescored: Rescored) -> RankingShown:
-    """Return the ranking as it was shown in a new order, which still tells the host's order.
-
-    The propensities are among the fields of the candidates, to be logged.
-
-    Raises
-    ------
-    DataError
-        If the two are not of equally many candidates.
-    """
-    if len(ranking.items) != len(rescored.order):
-        raise DataError(
-            f"{len(rescored.order)} places for {len(ranking.items)} candidates do not fit"
-        )
-    hosts = ranking.host_places
-    items = []
-    for place, propensity in zip(rescored.order.tolist(), rescored.propensities, strict=True):
-        item = ranking.items[place]
-        fields = {**item.fields, "propensity": float(propensity)}
-        # Clicks are to teach how far the host is right, not how far we are.
-        items.append(replace(item, fields=fields, host_place=hosts[place]))
-    return replace(ranking, items=tuple(items))

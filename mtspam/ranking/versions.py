@@ -87,6 +87,11 @@ class VersionStore:
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(f"{self._folder / _CURRENT}: cannot be read ({error})") from error
 
+    def differs(self, name: str, value: str) -> bool:
+        """Say whether the version that is asked was told another value of a fact in training."""
+        current = self.current()
+        return current in self.names() and self.facts(str(current)).get(name, value) != value
+
     def stamp(self) -> tuple[int, int] | None:
         """Return what is another value after `use`: very quick."""
         try:
@@ -179,6 +184,18 @@ class VersionStore:
         # Last, since a folder without it is no version.
         write_snapshot(folder / _TRUNK, {"trunk": trunk.header(), **header}, arrays)
         return name
+
+    def facts(self, name: str) -> Mapping[str, Any]:
+        """Return what is told of a version, without reading its trees.
+
+        Raises
+        ------
+        ModelError
+            Where there is none, or it is damaged.
+        """
+        self._insist(name)
+        header = read_snapshot(self._folder / name / _TRUNK, verify=False).header
+        return dict(header.get("facts", {}))
 
     def load(self, name: str) -> Version:
         """Read a version.

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import bm25s
 import numpy as np
@@ -19,8 +20,10 @@ __all__ = [
     "AGE",
     "COLUMNS",
     "SPAM",
+    "SpamScore",
     "TextMatcher",
     "query_crosses",
+    "scored",
     "text_features",
     "text_of",
     "with_spam_scores",
@@ -41,7 +44,8 @@ _MOST_DOCUMENTS = 1_000_000
 _LEAST_CHARACTERS = 64
 """Shorter texts are names and titles, of which a filter of mail can say nothing."""
 
-SpamScore = Callable[[str], float]
+SpamScore: TypeAlias = Callable[[str], float]
+"""The log-odds that a text is spam, as a filter judges it."""
 
 
 def text_features(
@@ -108,7 +112,7 @@ def with_text_features(
 
 
 def with_spam_scores(
-    ranking: RankingShown, texts: Sequence[str], spam_score: SpamScore
+    ranking: RankingShown, fields: Sequence[Mapping[str, FieldValue]], spam_score: SpamScore
 ) -> RankingShown:
     """Give candidates whose text is long enough the log-odds that it is spam, as `spam_score`.
 
@@ -116,8 +120,8 @@ def with_spam_scores(
     ----------
     ranking
         A candidate that has such a number already keeps it.
-    texts
-        Of each candidate, as the request has it.
+    fields
+        What the request says of each candidate.
     spam_score
         As a filter judges a text.
 
@@ -126,10 +130,30 @@ def with_spam_scores(
     Cormack, Smucker and Clarke, "Efficient and effective spam filtering and re-ranking for large
     web datasets", 2011: a document's spam score in its ranking.
     """
-    scores: list[dict[str, FieldValue]] = [
-        {SPAM: spam_score(text)} if len(text) >= _LEAST_CHARACTERS else {} for text in texts
-    ]
+    scores = [_score_of(one, spam_score) for one in fields]
     return _wider(ranking, scores) if any(scores) else ranking
+
+
+def scored(event: Event, spam_score: SpamScore) -> Event:
+    """Return an event with the `spam_score` of what it tells of documents.
+
+    Of that alone: what was told of a document in another event has its score with it there.
+    """
+    if isinstance(event, RankingShown):
+        return with_spam_scores(event, [one.fields for one in event.items], spam_score)
+    if isinstance(event, Item):
+        score = _score_of(event.fields, spam_score)
+        return replace(event, fields={**score, **event.fields}) if score else event
+    return event
+
+
+def _score_of(fields: Mapping[str, FieldValue], spam_score: SpamScore) -> dict[str, FieldValue]:
+    # By the names of the fields, so that whoever tells of a document, its score is the same.
+    names = sorted(name for name, value in fields.items() if type(value) is not float)
+    text = text_of({name: fields[name] for name in names}) if names else ""
+    if len(text) < _LEAST_CHARACTERS or SPAM in fields:
+        return {}
+    return {SPAM: spam_score(text)}
 
 
 def _wider(ranking: RankingShown, more: Sequence[Mapping[str, FieldValue]]) -> RankingShown:
@@ -193,22 +217,10 @@ class TextMatcher:
         if isinstance(event, Item):
             if event.item in self._told or len(self._told) < _MOST_DOCUMENTS:
                 self._told[event.item] = event.fields
-            return self._scored(event)
-        if not isinstance(event, RankingShown):
-            return event
-        fields = [{**self._told.get(one.item, {}), **one.fields} for one in event.items]
-        ranking = with_text_features(event, fields)
-        if self._spam_score is None:
-            return ranking
-        # Of own texts alone: what was told of a document has its score with it.
-        own = [text_of(one.fields) for one in event.items]
-        return with_spam_scores(ranking, own, self._spam_score)
-
-    def _scored(self, event: Item) -> Item:
-        text = "" if self._spam_score is None else text_of(event.fields)
-        if self._spam_score is None or len(text) < _LEAST_CHARACTERS or SPAM in event.fields:
-            return event
-        return replace(event, fields={**event.fields, SPAM: self._spam_score(text)})
+        elif isinstance(event, RankingShown):
+            fields = [{**self._told.get(one.item, {}), **one.fields} for one in event.items]
+            event = with_text_features(event, fields)
+        return event if self._spam_score is None else scored(event, self._spam_score)
 
 
 def query_crosses(query: str, text: str, secret: bytes = b"") -> NDArray[np.uint64]:

@@ -11,7 +11,8 @@ from mtspam.errors import DataError, JournalError, ModelError
 from mtspam.journal import Journal
 from mtspam.journal.keys import user_key
 from mtspam.journal.search import SearchJournal
-from mtspam.ranking.reranker import Reranker, shown
+from mtspam.ranking.reranker import Reranker
+from mtspam.ranking.showing import shown
 from mtspam.search.events import Interaction, Item, Judgement, RankingShown, ShownItem
 from mtspam.state import StateDirectory
 

@@ -15,7 +15,6 @@ from mtspam.search.text import (
     TextMatcher,
     query_crosses,
     text_features,
-    text_of,
     with_spam_scores,
     with_text_features,
 )
@@ -66,8 +65,12 @@ def test_spam_scores_of_long_texts_alone_and_only_where_there_is_none() -> None:
     fields = [{"text": spam}, {"text": short}, {"text": spam, SPAM: -1.0}]
     items = tuple(ShownItem(str(n), fields=one) for n, one in enumerate(fields))
     asked = replace(_asked("", 3), items=items)
-    found = with_spam_scores(asked, [text_of(one) for one in fields], lambda _: 3.0)
+    found = with_spam_scores(asked, fields, lambda _: 3.0)
     assert [one.fields.get(SPAM) for one in found.items] == [3.0, None, -1.0]
+    texts = []
+    twisted = [{"b": spam, "a": short}, {"a": short, "b": spam}, {}]
+    with_spam_scores(asked, twisted, lambda text: texts.append(text) or 0.0)
+    assert texts[0] == texts[1]
     matcher = TextMatcher(lambda _: 3.0)
     assert matcher.enriched(asked) == found
     told = [Item(id="i", time=0, item="a", fields=one) for one in fields]

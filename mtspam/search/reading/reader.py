@@ -11,7 +11,7 @@ from mtspam.search.reading.lines import STDIN, numbered_lines, plain_suffix
 from mtspam.search.reading.metarank import event_of
 from mtspam.search.reading.tables import TABLES, TableColumns, is_of_table, read_table
 from mtspam.search.reading.ubi import is_ubi, ubi_event
-from mtspam.search.text import TextMatcher
+from mtspam.search.text import SpamScore, TextMatcher
 
 __all__ = ["read_events"]
 
@@ -20,7 +20,11 @@ _decode = msgspec.json.Decoder().decode
 
 
 def read_events(
-    paths: Sequence[str], *, columns: TableColumns | None = None, form: str | None = None
+    paths: Sequence[str],
+    *,
+    columns: TableColumns | None = None,
+    form: str | None = None,
+    spam_score: SpamScore | None = None,
 ) -> Iterator[Event]:
     r"""Yield the events of files, in the order of the files.
 
@@ -37,6 +41,8 @@ def read_events(
         How a table names its columns.
     form
         ``metarank``, ``ubi``, ``letor`` or ``table``, where the first line would mislead.
+    spam_score
+        The log-odds that a text is spam, which documents then have as a field; None: not asked.
 
     Raises
     ------
@@ -55,7 +61,7 @@ def read_events(
     """
     if form is not None and form not in _FORMATS:
         raise DataError(f"format {form!r} is not known; it must be one of {', '.join(_FORMATS)}")
-    matcher = TextMatcher()
+    matcher = TextMatcher(spam_score)
     for event in _events(paths, columns or TableColumns(), form):
         yield matcher.enriched(event)
 

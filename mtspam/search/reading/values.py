@@ -8,7 +8,7 @@ from typing import Any
 from mtspam.errors import DataError
 from mtspam.search.events import FieldValue
 
-__all__ = ["MOST", "field_value", "grade_of", "milliseconds", "name_of", "number_of"]
+__all__ = ["MOST", "bounded", "field_value", "grade_of", "milliseconds", "name_of", "number_of"]
 
 MOST = 1e30
 """The largest number of a field, either way: trees take numbers of 32 bits."""
@@ -126,16 +126,23 @@ def field_value(value: object, place: str) -> FieldValue | None:
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int | float):
-        return _bounded(value, place)
+        return bounded(value, place)
     if isinstance(value, list | tuple):
         if all(isinstance(one, str) for one in value):
             return tuple(value)
         if all(isinstance(one, int | float) and not isinstance(one, bool) for one in value):
-            return tuple(_bounded(one, place) for one in value)
+            return tuple(bounded(one, place) for one in value)
     raise DataError(f"{place} must be a boolean, text, a number or a list of texts or numbers")
 
 
-def _bounded(value: float, place: str) -> float:
+def bounded(value: float, place: str) -> float:
+    """Return a number that trees can take.
+
+    Raises
+    ------
+    DataError
+        If it is too large, or not a number.
+    """
     if not -MOST <= value <= MOST:
         raise DataError(f"{place} must be a number from {-MOST:g} to {MOST:g}, got {value!r}")
     return float(value)

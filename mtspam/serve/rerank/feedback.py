@@ -8,14 +8,26 @@ from mtspam.config import RerankSettings
 from mtspam.errors import DataError
 from mtspam.search.events import Event, RankingShown
 from mtspam.search.reading.metarank import event_of
+from mtspam.search.text import SpamScore, scored
 
 __all__ = ["read_events"]
 
 _MOST_TIME = 1 << 53  # milliseconds: some 285,000 years
 
 
-def read_events(body: bytes, settings: RerankSettings) -> list[Event]:
+def read_events(
+    body: bytes, settings: RerankSettings, spam_score: SpamScore | None = None
+) -> list[Event]:
     """Read the events of a request.
+
+    Parameters
+    ----------
+    body
+        JSON.
+    settings
+        Limits.
+    spam_score
+        The log-odds that a text is spam, which documents then have as a field; None: not asked.
 
     Raises
     ------
@@ -46,7 +58,7 @@ def read_events(body: bytes, settings: RerankSettings) -> list[Event]:
                     f"event {place}: too many fields: items times their names may be "
                     f"{settings.max_values} at most"
                 )
-        events.append(event)
+        events.append(event if spam_score is None else scored(event, spam_score))
     return events
 
 

@@ -14,7 +14,8 @@ import msgspec
 from mtspam.config import RerankSettings
 from mtspam.errors import DataError, JournalError
 from mtspam.ranking.records import Rescored
-from mtspam.ranking.reranker import Reranker, shown
+from mtspam.ranking.reranker import Reranker
+from mtspam.ranking.showing import shown
 from mtspam.search.events import Event, Item, RankingShown, ShownItem
 from mtspam.serve.contract import BusyError, UnavailableError
 from mtspam.serve.counters import Counters
@@ -27,6 +28,13 @@ from mtspam.serve.rerank.requests import (
     read_request,
 )
 from mtspam.serve.rerank.thread import RankerThread
+from mtspam.spam.documents import (
+    MODEL_FACT,
+    OTHER_MODEL,
+    DocumentScorer,
+    model_of,
+    scorer_of,
+)
 
 __all__ = ["Ranker"]
 
@@ -57,6 +65,8 @@ class Ranker:
         self._thread = thread
         self._counters = counters
         self._told: OrderedDict[str, str] = OrderedDict()
+        self._scorer: DocumentScorer | None = None
+        self._is_scorer_sought = False
 
     @property
     def settings(self) -> RerankSettings:
@@ -128,7 +138,7 @@ class Ranker:
         began = time.perf_counter()
 
         def work(reranker: Reranker) -> FeedbackReply:
-            events = read_events(body, self.settings)
+            events = read_events(body, self.settings, self._spam_score())
             done = _append(reranker, events)
             millis = round((time.perf_counter() - began) * 1000)
             return FeedbackReply(len(events), "ok", millis, done)
@@ -152,10 +162,21 @@ class Ranker:
 
     # In the thread.
 
+    def _spam_score(self) -> DocumentScorer | None:
+        """Return who scores documents, made when first needed."""
+        if not self._is_scorer_sought:
+            self._is_scorer_sought = True
+            self._scorer = scorer_of(self._thread.settings)
+            if self._thread.versions.differs(MODEL_FACT, model_of(self._scorer)):
+                _log.warning(OTHER_MODEL)
+        return self._scorer
+
     def _ranked(self, reranker: Reranker, request: RerankRequest, protocol: int) -> RerankReply:
         id_ = str(request.id) if request.id not in (None, "") else secrets.token_hex(_ID_BYTES)
         now = int(time.time() * 1000)
-        ranking = ranking_of(request, self.settings, id_=id_, now=now)
+        ranking = ranking_of(
+            request, self.settings, id_=id_, now=now, spam_score=self._spam_score()
+        )
         rescored = reranker.rescore_ranking(ranking, explain=bool(request.explain))
         return reply_of(
             request,

@@ -11,7 +11,8 @@ import msgspec
 from mtspam.config import RerankSettings
 from mtspam.errors import DataError
 from mtspam.search.events import FieldValue, RankingShown, ShownItem
-from mtspam.search.text import with_text_features
+from mtspam.search.reading.values import MOST, bounded, field_value
+from mtspam.search.text import SpamScore, with_spam_scores, with_text_features
 
 __all__ = [
     "RerankRequest",
@@ -26,7 +27,6 @@ Name = str | int | None
 
 _KEY_DIGITS = 32
 _MAX_NAME_CHARACTERS = 1_000
-_MOST = 1e30  # trees take numbers of 32 bits
 
 
 class UnknownModelError(DataError):
@@ -141,7 +141,12 @@ def item_key(text: str) -> str:
 
 
 def ranking_of(
-    request: RerankRequest, settings: RerankSettings, *, id_: str, now: int
+    request: RerankRequest,
+    settings: RerankSettings,
+    *,
+    id_: str,
+    now: int,
+    spam_score: SpamScore | None = None,
 ) -> RankingShown:
     """Make of a request the ranking that is to be scored, its candidates in the host's order.
 
@@ -151,6 +156,8 @@ def ranking_of(
         The ranking's.
     now
         Milliseconds since 1970.
+    spam_score
+        The log-odds that a text is spam, which documents then have as a feature; None: not asked.
 
     Raises
     ------
@@ -173,7 +180,9 @@ def ranking_of(
         items.append(
             ShownItem(
                 _name(given, f"{where}.id") or item_key(_text_of(document)),
-                score=math.nan if score is None else _number(score, f"host_scores[{place}]"),
+                score=math.nan
+                if score is None
+                else bounded(score, f"invalid request: host_scores[{place}]"),
                 fields=fields,
             )
         )
@@ -191,7 +200,19 @@ def ranking_of(
         {"text": _text_of(document), **one.fields}
         for document, one in zip(request.documents, items, strict=True)
     ]
-    return with_text_features(asked, texts)
+    ranking = with_text_features(asked, texts)
+    if spam_score is None:
+        return ranking
+    said = [
+        {**_own_text(document), **one.fields}
+        for document, one in zip(request.documents, items, strict=True)
+    ]
+    return with_spam_scores(ranking, said, spam_score)
+
+
+def _own_text(document: str | Mapping[str, Any]) -> dict[str, FieldValue]:
+    text = document if isinstance(document, str) else document.get("text")
+    return {"text": text} if isinstance(text, str) and text else {}
 
 
 def _read_document(
@@ -248,32 +269,13 @@ def _values(given: Mapping[str, Any], where: str) -> dict[str, FieldValue]:
     """Return values by name as events have them; what is null is left out."""
     found: dict[str, FieldValue] = {}
     for name, value in given.items():
-        if type(value) is float and -_MOST <= value <= _MOST:
+        if type(value) is float and -MOST <= value <= MOST:
             found[name] = value  # nearly all of them: there may be thousands in a request
-        elif value is not None:
-            found[name] = _value(value, f"{where}[{name[:100]!r}]")
+            continue
+        read = field_value(value, f"invalid request: {where}[{name[:100]!r}]")
+        if read is not None:
+            found[name] = read
     return found
-
-
-def _value(value: object, where: str) -> FieldValue:
-    if isinstance(value, bool | str):
-        return value
-    if isinstance(value, float | int):
-        return _number(value, where)
-    if isinstance(value, list):
-        if all(isinstance(one, str) for one in value):
-            return tuple(value)
-        if all(isinstance(one, float | int) for one in value):
-            return tuple(_number(one, where) for one in value)
-    raise DataError(
-        f"invalid request: {where} must be a boolean, text, a number or a list of texts or numbers"
-    )
-
-
-def _number(value: float, where: str) -> float:
-    if not -_MOST <= value <= _MOST:
-        raise DataError(f"invalid request: {where} must be a number from -1e30 to 1e30")
-    return float(value)
 
 
 def _name(given: Name, where: str) -> str:

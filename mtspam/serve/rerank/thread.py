@@ -51,6 +51,7 @@ class RankerThread:
 
     def __init__(self, state: Path, settings: Settings) -> None:
         self.settings = settings
+        self.versions = VersionStore.of_state(state)
         self._state = state
         self._queue: queue.PriorityQueue[_Job] = queue.PriorityQueue()
         self._numbers = itertools.count()
@@ -113,7 +114,7 @@ class RankerThread:
 
         To read a long journal takes seconds, which the first search should not have to wait.
         """
-        if VersionStore.of_state(self._state).names():
+        if self.versions.names():
             self._start(is_eager=True)
 
     def _start(self, *, is_eager: bool) -> None:

@@ -12,7 +12,11 @@ import pytest
 from cohere.core.api_error import ApiError
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from mtspam.journal.search import SearchJournal
+from mtspam.search.events import Item, RankingShown
 from mtspam.serve.rerank.requests import RerankRequest, item_key
+from mtspam.spam.documents import scorer_of
+from mtspam.state import StateDirectory
 from tests.serve.http.conftest import PASSWORD, PILLS, SECONDS, ranking, settings_with
 
 TREES = ["birch", "cedar", "dogwood", "elm"]
@@ -353,3 +357,22 @@ def test_what_is_ranked_and_journalled_is_counted(own_face):
     counts = {one.name: one.value for one in families["mtspam_ranking_seconds"].samples}
     assert counts["mtspam_ranking_seconds_count"] == 9
     assert counts["mtspam_ranking_seconds_sum"] > 0
+
+
+def test_documents_are_journalled_with_the_spam_scores_they_were_ranked_by(own_face, tmp_path):
+    page = "Buy cheap pills now, order today, no prescription needed, your money back guaranteed!"
+    documents = [page, {"text": page, "fields": {"price": 3}}, "short", {"fields": {"body": page}}]
+    asked(own_face, KNOWN, documents=documents, journal=True, id="r")
+    told = {"event": "item", "id": "i", "timestamp": 5, "item": "x",
+            "fields": [{"name": "text", "value": page}]}  # fmt: skip
+    own_face.post("/feedback", json.dumps(told), KNOWN)
+    directory = StateDirectory(tmp_path / "state")
+    with SearchJournal.open(directory.journal, directory.secret(), read_only=True) as journal:
+        events = [event for _, event in journal.events()]
+    [shown] = [event for event in events if isinstance(event, RankingShown)]
+    [item] = [event for event in events if isinstance(event, Item) and event.item == "x"]
+    expected = scorer_of(own_face.ranker_thread.settings)(page)
+    in_request = dict(zip(shown.host_places, shown.items, strict=True))
+    found = [dict(in_request[place].fields).get("spam_score") for place in range(4)]
+    assert found == pytest.approx([expected, expected, None, expected])
+    assert item.fields["spam_score"] == pytest.approx(expected)
