@@ -1,5 +1,6 @@
 """One step ahead: what comes next is made while the caller still works on what came before."""
 
+import os
 from collections.abc import Generator, Iterable
 from queue import Full, Queue
 from threading import Event, Thread
@@ -18,7 +19,7 @@ def ahead(source: Iterable[T], depth: int = 2) -> Generator[T]:
 
     Kernels and the database let other threads run, so that reading and learning go side by side.
     The source is started, run and closed in that thread; whoever stops early waits for the step
-    that it is in.
+    that it is in. A process that has one core alone gets no thread: two would only take turns.
 
     Parameters
     ----------
@@ -32,6 +33,9 @@ def ahead(source: Iterable[T], depth: int = 2) -> Generator[T]:
     >>> list(ahead(n * n for n in range(4)))
     [0, 1, 4, 9]
     """
+    if _n_cores() == 1:
+        yield from source
+        return
     belt = _Belt(depth)
     thread = Thread(target=_fill, args=(belt, source), name="ahead", daemon=True)
     thread.start()
@@ -46,6 +50,10 @@ def ahead(source: Iterable[T], depth: int = 2) -> Generator[T]:
     finally:
         belt.stop()
         thread.join()
+
+
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
 
 
 class _Belt:

@@ -1,9 +1,15 @@
+import os
 from threading import current_thread
 from threading import enumerate as threads
 
 import pytest
 
 from mtspam.ahead import ahead
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
 
 
 def workers():
@@ -58,3 +64,23 @@ def test_no_more_is_made_than_may_lie_ready():
         assert next(items) == n
         assert len(made) <= n + 1 + 2 + 1  # taken, ready, in hand
     items.close()
+
+
+def test_on_one_core_there_is_no_thread(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3}, raising=False)
+    where, closed = set(), []
+
+    def source():
+        try:
+            for n in range(3):
+                where.add(current_thread().name)
+                yield n
+        finally:
+            closed.append(True)
+
+    assert list(ahead(source())) == [0, 1, 2]
+    items = ahead(source())
+    assert next(items) == 0
+    items.close()
+    assert where == {current_thread().name}
+    assert closed == [True, True]

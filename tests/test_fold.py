@@ -1,11 +1,13 @@
 """The journal's labels learnt in any pieces: the same bits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mtspam.config import ModelSettings
 from mtspam.errors import JournalError
-from mtspam.fold import batch_of, catch_up, fold_journal
+from mtspam.fold import JustWritten, batch_of, catch_up, fold_journal
 from mtspam.journal import Journal, LabelEvent
 from mtspam.model import Learner
 from mtspam.types import Example, GroupKey, LabelKind, UserKey
@@ -87,6 +89,22 @@ def test_any_pieces_give_the_same_bits(journal, labels, size):
         # As if it had been closed and opened again.
         arrays = {name: array.copy() for name, array in learner.arrays().items()}
         learner = Learner.from_arrays(MODEL, arrays)
+    assert bits(learner) == folded(journal)
+    assert learner.n_events == len(labels)
+
+
+@pytest.mark.parametrize("room_bytes", [1 << 20, 5_000, 0])
+def test_what_was_just_written_is_learnt_to_the_same_bits(journal, labels, room_bytes):
+    learner, position = Learner(MODEL, N_VIEWS), 0
+    labels[5] = replace(labels[5], prior=-0.0)
+    batches = [labels[:40], labels[30:40], labels[20:90], labels[90:]]
+    for half in (batches[:2], batches[2:]):
+        written = JustWritten(room_bytes)
+        done = journal.append_all(half, written.note)
+        assert done.n_changed == 0
+        position = written.learn(learner, position)
+        catch_up(learner, journal, position)
+        position = journal.head()
     assert bits(learner) == folded(journal)
     assert learner.n_events == len(labels)
 

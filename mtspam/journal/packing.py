@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from mtspam.errors import DataError, JournalError
 from mtspam.kernels import packing as kernels
-from mtspam.types import Example
+from mtspam.types import Example, Features
 
-__all__ = ["pack_example", "unpack_example", "unpack_many"]
+__all__ = ["block_of", "pack_example", "pack_many", "unpack_example", "unpack_many"]
 
 _MAX_VIEWS = 255
+_HASH = np.dtype(np.uint32)
 
 
 def pack_example(example: Example) -> bytes:
@@ -40,29 +41,59 @@ def pack_example(example: Example) -> bytes:
     >>> unpack_example(pack_example(example)).views[0].tolist()
     [3, 70000]
     """
-    views = example.views
-    if len(views) > _MAX_VIEWS:
-        raise DataError(f"an example has {len(views)} views; at most {_MAX_VIEWS} can be stored")
-    for place, view in enumerate(views):
-        if view.dtype != np.uint32 or view.ndim != 1:
+    return pack_many(block_of([example]))[0]
+
+
+def block_of(examples: Sequence[Example]) -> Features:
+    """Join examples into one block for `pack_many`, each view checked.
+
+    Raises
+    ------
+    DataError
+        If they are not of equally many views, or a view is of another type or shape.
+    """
+    n_views = len(examples[0].views) if examples else 0
+    if n_views > _MAX_VIEWS:
+        raise DataError(f"an example has {n_views} views; at most {_MAX_VIEWS} can be stored")
+    for example in examples:
+        if len(example.views) != n_views:
             raise DataError(
-                f"view {place} of an example is {view.dtype} of shape {view.shape}; "
-                "it must be uint32 of one dimension"
+                f"an example has {len(example.views)} views where the first has {n_views}"
             )
-    bounds = np.zeros(len(views) + 1, dtype=np.int64)
-    np.cumsum([view.size for view in views], out=bounds[1:])
-    hashes = np.concatenate(views) if views else np.empty(0, dtype=np.uint32)
+        for place, view in enumerate(example.views):
+            if view.dtype != _HASH or view.ndim != 1:
+                raise DataError(
+                    f"view {place} of an example is {view.dtype} of shape {view.shape}; "
+                    "it must be uint32 of one dimension"
+                )
+    return Features.from_examples(examples)
+
+
+def pack_many(block: Features) -> list[bytes]:
+    """Pack each example of a block that `block_of` made, as `pack_example` does.
+
+    Raises
+    ------
+    DataError
+        If a view is not distinct and rising.
+    """
+    hashes, offsets = block.values, block.offsets
+    n, width = offsets.shape
     # A hash takes at most four bytes and its part of a control byte; a view may begin one more.
-    room = kernels.HEAD_BYTES + 5 * (len(views) + hashes.size)
+    room = n * (kernels.HEAD_BYTES + 5 * (width - 1)) + 5 * hashes.size
     out = np.empty(room, dtype=np.uint8)
-    size = kernels.pack_views(hashes, bounds, out)
-    if size < 0:
-        place = int(np.searchsorted(bounds, -1 - size, side="right")) - 1
+    ends = np.zeros(n, dtype=np.int64)
+    bad = kernels.pack_many(hashes, offsets, out, ends)
+    if bad >= 0:
+        example = int(np.searchsorted(offsets[:, -1], bad, side="right"))
+        view = int(np.searchsorted(offsets[example], bad, side="right")) - 1
         raise DataError(
-            f"view {place} of an example is not distinct and rising at its hash number "
-            f"{-1 - size - bounds[place]}"
+            f"view {view} of an example is not distinct and rising at its hash number "
+            f"{bad - offsets[example, view]}"
         )
-    return out[:size].tobytes()
+    packed = out[: ends[-1] if n else 0].tobytes()
+    bounds = [0, *ends.tolist()]
+    return [packed[start:end] for start, end in pairwise(bounds)]
 
 
 def unpack_example(packed: bytes) -> Example:

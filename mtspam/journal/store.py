@@ -2,7 +2,7 @@
 
 import logging
 import time as clock
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -19,12 +19,14 @@ from mtspam.journal.events import (
     Withdrawal,
 )
 from mtspam.journal.opened import OpenJournal
-from mtspam.journal.packing import pack_example
-from mtspam.types import NOBODY, LabelKind, UserKey
+from mtspam.journal.packing import block_of, pack_many
+from mtspam.types import NOBODY, Features, LabelKind, UserKey
 
 __all__ = ["Journal"]
 
 _log = logging.getLogger(__name__)
+
+OnAdded = Callable[[Sequence[LabelEvent], Features], None]
 
 
 class Journal(OpenJournal):
@@ -79,10 +81,20 @@ class Journal(OpenJournal):
         """
         return self.append_all([labels])
 
-    def append_all(self, batches: Iterable[Sequence[LabelEvent]]) -> Appended:
+    def append_all(
+        self, batches: Iterable[Sequence[LabelEvent]], on_added: OnAdded | None = None
+    ) -> Appended:
         """Add labels batch by batch in one transaction: all or none, in constant memory.
 
         Whatever is raised while a batch is made, the journal stays as it was.
+
+        Parameters
+        ----------
+        batches
+            The labels.
+        on_added
+            Called for each batch with the labels of it that were added and their examples as one
+            block; they are on the disk only when all is done.
 
         Raises
         ------
@@ -95,8 +107,11 @@ class Journal(OpenJournal):
         with self._writing() as connection:
             first = reading.head(connection) + 1
             for labels in batches:
-                packed = [pack_example(label.example) for label in labels]
-                done = writing.append(connection, labels, packed)
+                block = block_of([label.example for label in labels])
+                done, added = writing.append(connection, labels, pack_many(block))
+                if on_added is not None and added:
+                    chosen = Features(block.values, block.offsets[added])
+                    on_added([labels[row] for row in added], chosen)
                 n_new, n_same = n_new + done.n_new, n_same + done.n_same
                 n_changed += done.n_changed
             return Appended(n_new, n_same, n_changed, first, reading.head(connection))
@@ -117,14 +132,16 @@ class Journal(OpenJournal):
             If the journal cannot be written to; then it is as it was.
         """
         packed = [
-            [] if isinstance(change, Withdrawal) else [pack_example(one.example) for one in change]
+            []
+            if isinstance(change, Withdrawal)
+            else pack_many(block_of([one.example for one in change]))
             for change in changes
         ]
         with self._writing() as connection:
             return [
                 writing.unlabel(connection, change, _time(None))
                 if isinstance(change, Withdrawal)
-                else writing.append(connection, change, examples)
+                else writing.append(connection, change, examples)[0]
                 for change, examples in zip(changes, packed, strict=True)
             ]
 

@@ -29,6 +29,7 @@ __all__ = [
     "TOO_SHORT",
     "VERSION",
     "count_features",
+    "pack_many",
     "pack_views",
     "unpack_views",
 ]
@@ -135,6 +136,37 @@ def pack_views(
                 held = 0
     _write_u32(out, 2, _fold(check))
     return int(at)
+
+
+@kernel
+def pack_many(
+    hashes: NDArray[np.uint32],
+    offsets: NDArray[np.int64],
+    out: NDArray[np.uint8],
+    ends: NDArray[np.int64],
+) -> int:
+    """Write many examples one after another; return ``-1``, or the first bad hash.
+
+    Parameters
+    ----------
+    hashes
+        The views of all examples, each distinct and rising, shape ``(n_features,)``.
+    offsets
+        Where each view of each example begins and the last one ends, at most 255 views, shape
+        ``(n, n_views + 1)``.
+    out
+        Room for the worst case of each, as `pack_views` asks for, together.
+    ends
+        Filled with where each example ends in `out`, shape ``(n,)``.
+    """
+    at = 0
+    for e in range(offsets.shape[0]):
+        size = pack_views(hashes, offsets[e], out[at:])
+        if size < 0:
+            return -1 - size
+        at += size
+        ends[e] = at
+    return -1
 
 
 @kernel

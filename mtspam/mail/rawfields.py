@@ -10,6 +10,7 @@ ID_FIELD = "X-Mtspam-Id"
 _MAX_HEAD_BYTES = 1 << 20  # further down there is no header that anybody reads
 _HEAD_END = re.compile(rb"\n\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
+_ID_FIELD = ID_FIELD.lower().encode()
 _ID = re.compile(rb"[0-9a-f]{32}")
 
 
@@ -50,6 +51,9 @@ def field_values(raw: bytes, names: Sequence[str]) -> list[tuple[str, str]]:
 
 def message_id_in(raw: bytes) -> str | None:
     """Return the id that we gave to a message, as its first `ID_FIELD` says; None without one."""
+    # Most mail has none, and this finds that out ten times as quickly as the expression does.
+    if _ID_FIELD not in raw[: head_end(raw)].lower():
+        return None
     for _, value in field_values(raw, [ID_FIELD.lower()]):
         return value if _ID.fullmatch(value.encode("utf-8", "replace")) else None
     return None

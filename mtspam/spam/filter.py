@@ -6,10 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from mtspam.ahead import ahead
 from mtspam.config import Settings
 from mtspam.errors import DataError, JournalError
-from mtspam.fold import catch_up
+from mtspam.fold import JustWritten, catch_up
 from mtspam.journal import LabelEvent
 from mtspam.journal.identity import Identity, People
 from mtspam.model import Batch, Scores
@@ -215,7 +214,7 @@ class SpamFilter:
         Parameters
         ----------
         messages
-            In any order; read in a thread. Their times count for the bound on a voice.
+            In any order; many are read in a thread. Their times count for the bound on a voice.
         on_progress
             Called with the number of messages just read.
 
@@ -227,23 +226,22 @@ class SpamFilter:
             Where a message cannot be read; the state is then as it was.
         """
         journal = self._writable()
-        ids: list[str] = []
-        cleared = Cleared()
+        ids, cleared, written = list[str](), Cleared(), JustWritten()
         settle = StateMemory(self._directory.path, journal, self._secret).settle
-        labelled = label_batches(messages, self._hasher, self._people, settle)
 
         def batches() -> Iterator[list[LabelEvent]]:
-            for events, chunk_ids in ahead(labelled):
+            for events, chunk_ids in label_batches(messages, self._hasher, self._people, settle):
                 ids.extend(chunk_ids)
                 cleared.note(events)
                 yield events
                 if on_progress is not None:
                     on_progress(len(chunk_ids))
 
-        done = journal.append_all(batches())
+        done = journal.append_all(batches(), written.note)
         if done.n_changed:
             cleared.retract(journal)
-        self._follow(journal, is_corrected=done.n_changed > 0)
+        is_next = not done.n_changed and done.first_seq == self._kept.position + 1
+        self._follow(journal, written if is_next else None)
         return LearnSummary(len(ids), done.n_new, done.n_same, done.n_changed, tuple(ids))
 
     def unlearn(
@@ -312,14 +310,15 @@ class SpamFilter:
             self.fold()
         return n_events
 
-    def _follow(self, journal: "Journal", *, is_corrected: bool) -> None:
-        """Learn what is new in the journal."""
+    def _follow(self, journal: "Journal", written: JustWritten | None) -> None:
+        """Learn what is new in the journal, what was `written` without reading it again."""
         kept, head = self._kept, journal.head()
         if head > kept.position:
             # What was said and changed at once was never learnt, so nothing is to be corrected.
-            if is_corrected and not journal.is_intact(kept.position):
+            if written is None and not journal.is_intact(kept.position):
                 kept.n_corrections += 1
-            catch_up(kept.learner, journal, kept.position)
+            learnt = written.learn(kept.learner, kept.position) if written else kept.position
+            catch_up(kept.learner, journal, learnt)
             kept.position = head
             kept.is_saved = False
 

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
+from mtspam.ahead import ahead
 from mtspam.journal import LabelEvent
 from mtspam.journal.identity import People
 from mtspam.spam.hashing import MailHasher
@@ -84,11 +85,18 @@ def label_batches(
 ) -> Iterator[tuple[list[LabelEvent], list[str]]]:
     """Turn any number of labelled messages into events, `CHUNK` messages at a time.
 
+    Where there are more than one chunk has, a thread reads on meanwhile.
+
     Yields
     ------
     tuple
         As `label_events` returns.
     """
     source = iter(messages)
-    while chunk := list(islice(source, CHUNK)):
-        yield label_events(chunk, hasher, people, settle)
+    chunks = iter(lambda: list(islice(source, CHUNK)), [])
+    first = next(chunks, [])
+    if not first:
+        return
+    made = (label_events(one, hasher, people, settle) for one in chain([first], chunks))
+    # To start a thread takes longer than to learn one message.
+    yield from ahead(made) if len(first) == CHUNK else made

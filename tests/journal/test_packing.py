@@ -4,7 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtspam.errors import DataError, JournalError
-from mtspam.journal.packing import pack_example, unpack_example, unpack_many
+from mtspam.journal.packing import (
+    block_of,
+    pack_example,
+    pack_many,
+    unpack_example,
+    unpack_many,
+)
 from mtspam.types import Example
 
 
@@ -42,6 +48,33 @@ def test_many_are_columns():
     features, offsets = unpack_many(packed)
     assert features.tolist() == [1, 2, 3, 4, 5, 6]
     assert offsets.tolist() == [[0, 2, 3], [3, 3, 6]]
+
+
+def blocks(n_views):
+    view = st.sets(st.integers(0, 2**32 - 1), max_size=30).map(sorted)
+    return st.lists(st.lists(view, min_size=n_views, max_size=n_views), max_size=5)
+
+
+@given(st.integers(0, 4).flatmap(blocks))
+@settings(deadline=None)
+def test_many_are_packed_as_each_of_them_is(block):
+    examples = [example_of(*lists) for lists in block]
+    assert pack_many(block_of(examples)) == [pack_example(one) for one in examples]
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        (example_of([], [7, 6]), "view 1 of an example is not distinct and rising at its hash nu"),
+        (example_of([2, 3, 3], []), "view 0 of an example is not distinct and rising"),
+        (example_of([1]), "an example has 1 views where the first has 2"),
+    ],
+)
+def test_one_of_many_may_be_no_example(second, words):
+    good = example_of([9], [1])
+    with pytest.raises(DataError) as caught:
+        pack_many(block_of([good, second, good]))
+    assert words in str(caught.value)
 
 
 def test_none_at_all():

@@ -1,4 +1,5 @@
 import time
+from threading import current_thread
 
 import pytest
 
@@ -7,7 +8,7 @@ from mtspam.journal.identity import Identity, People
 from mtspam.spam import LabelledMessage
 from mtspam.spam.hashing import MailHasher, load_starter
 from mtspam.spam.keys import group_key, message_digest, user_key
-from mtspam.spam.labelling import label_events
+from mtspam.spam.labelling import CHUNK, label_batches, label_events
 from mtspam.spam.recalling import settled
 from mtspam.types import Label, LabelKind
 from tests.spam.conftest import LUNCH, MONDAY, PILLS, SECRET, mail, said
@@ -64,6 +65,25 @@ def test_an_example_does_not_depend_on_its_neighbours(events_of):
         assert alone.prior == event.prior
         for one, other in zip(alone.example.views, event.example.views, strict=True):
             assert (one == other).all()
+
+
+@pytest.mark.parametrize("n", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK])
+def test_batches_have_each_message_once_in_its_order(small, n):
+    hasher = MailHasher(small, SECRET, None)
+    people = People(Identity(small.identity), SECRET)
+    readers = []
+
+    def messages():
+        for number in range(n):
+            readers.append(current_thread().name)
+            yield said(mail(PILLS, number), Label.SPAM)
+
+    made = label_batches(messages(), hasher, people, lambda raw, said: (raw[-16:], said))
+    sizes = [(len(events), len(ids)) for events, ids in made]
+    assert [size for size, _ in sizes] == [min(CHUNK, n - at) for at in range(0, n, CHUNK)]
+    assert all(size == n_ids for size, n_ids in sizes)
+    # A few are read where they are asked for.
+    assert set(readers[:CHUNK]) <= {current_thread().name}
 
 
 def test_no_label_is_of_the_future(events_of):
