@@ -15,6 +15,7 @@ from mtspam.commands.progress import is_watched
 from mtspam.config import ModelSettings, Settings
 from mtspam.kernels import learning
 from mtspam.mail.extractor import Extractor
+from mtspam.mail.specimen import SPECIMEN
 from mtspam.model import Batch, Learner
 from mtspam.spam.hashing import MailHasher
 from mtspam.types import Features, UserKey
@@ -27,23 +28,6 @@ _FORGETFUL = (
     "nothing compiled can be kept, so that each run takes some 20 seconds more:"
     " let NUMBA_CACHE_DIR name a folder that this user, and nobody else, can write to"
 )
-
-_MESSAGE = b"""\
-Subject: =?utf-8?b?Zmlyc3Q=?=
-Content-Type: multipart/mixed; boundary=b
-
---b
-Content-Type: text/plain; charset=koi8-r
-Content-Transfer-Encoding: base64
-
-8NLJ18XU
---b
-Content-Type: text/html
-
-<p>caf\xe9 <a href="http://www.example.org/">example.org</a>
---b--
-"""
-"""Goes through every kernel that reads mail."""
 
 
 def is_compiled() -> bool:
@@ -112,7 +96,7 @@ class _Reader(Extractor):
 
 
 def _read() -> None:
-    _Reader(Settings().mail, 1).read(_MESSAGE)
+    _Reader(Settings().mail, 1).read(SPECIMEN)
 
 
 def _make_features() -> None:

@@ -9,6 +9,7 @@ from litestar import Litestar
 
 from mtspam.config import ModelSettings, Settings
 from mtspam.journal import pack_example, unpack_many
+from mtspam.mail.specimen import SPECIMEN
 from mtspam.mail.views import N_VIEWS
 from mtspam.model import Batch, Learner, Starter, contributions
 from mtspam.serve.allocator import give_back_free_memory, keep_little_memory
@@ -17,23 +18,6 @@ from mtspam.spam.hashing import MailHasher, load_starter
 from mtspam.types import GroupKey, UserKey
 
 __all__ = ["warm_up"]
-
-_MESSAGE = b"""\
-From: ana@example.org
-Subject: =?utf-8?b?Zmlyc3Q=?=
-Content-Type: multipart/mixed; boundary=b
-
---b
-Content-Type: text/plain; charset=koi8-r
-Content-Transfer-Encoding: base64
-
-8NLJ18XU
---b
-Content-Type: text/html
-
-<p>caf\xe9 <a href="http://www.example.org/">example.org</a>
---b--
-"""
 
 
 def warm_up(settings: Settings) -> Starter | None:
@@ -47,7 +31,7 @@ def warm_up(settings: Settings) -> Starter | None:
     keep_little_memory()
     starter = load_starter()
     hasher = MailHasher(settings, bytes(32), starter)
-    features, priors = hasher.hash([_MESSAGE])
+    features, priors = hasher.hash([SPECIMEN])
     packed = [pack_example(example) for example in hasher.examples(features)]
     unpack_many(packed, [1])
     small = ModelSettings(shared_bits=8, personal_bits=8, group_bits=8, auxiliary_bits=8)

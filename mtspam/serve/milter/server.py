@@ -8,7 +8,7 @@ from typing import cast
 from mtspam.config import Settings
 from mtspam.errors import MtspamError, ProtocolError
 from mtspam.serve.contract import BusyError, Face, Service, UnavailableError
-from mtspam.serve.limits import connection_limit
+from mtspam.serve.gathering import Gathering
 from mtspam.serve.milter import codec
 from mtspam.serve.milter.message import Room
 from mtspam.serve.milter.session import Close, Reply, Session, Submitted
@@ -46,50 +46,24 @@ async def start(service: Service, sock: socket.socket, settings: Settings) -> Fa
     return face
 
 
-class _MilterFace:
-    """The listening socket and what is connected to it."""
+class _MilterFace(Gathering["_Connection"]):
+    """The listening socket and what is connected to it.
+
+    A mail server that finds a connection closed lets the mail of its client wait, so connections
+    that have a client stay as long as there is time.
+    """
 
     def __init__(self, service: Service, settings: Settings) -> None:
+        super().__init__("milter", settings.serve.max_connections)
         self.service = service
         self.settings = settings.milter
         self.max_message_bytes = settings.mail.max_message_bytes
         self.failure = _FAILURES[settings.milter.on_failure]
         self.room = Room(settings.milter.buffer_bytes)
-        self.limit = connection_limit(settings.serve.max_connections)
-        self.loop = asyncio.get_running_loop()
-        self.connections: set[_Connection] = set()
-        self._server: asyncio.Server | None = None
-        self._is_empty = asyncio.Event()
-        self._is_closing = False
 
-    async def listen(self, sock: socket.socket) -> None:
-        """Begin to take connections."""
-        self._server = await self.loop.create_server(lambda: _Connection(self), sock=sock)
-
-    def left(self, connection: "_Connection") -> None:
-        """Take note that a connection is gone."""
-        self.connections.discard(connection)
-        if self._is_closing and not self.connections:
-            self._is_empty.set()
-
-    async def close(self, grace_seconds: float) -> None:
-        """Take no new work, let what has begun end within the time given, then drop the rest.
-
-        A mail server that finds a connection closed lets the mail of its client wait, so
-        connections that have a client stay as long as there is time.
-        """
-        self._is_closing = True
-        if self._server is not None:
-            self._server.close()
-        for connection in tuple(self.connections):
-            connection.leave_if_idle()
-        if self.connections:
-            try:
-                await asyncio.wait_for(self._is_empty.wait(), grace_seconds)
-            except TimeoutError:
-                _log.warning("milter: dropped connections", extra={"n": len(self.connections)})
-        for connection in tuple(self.connections):
-            connection.abort()
+    def protocol(self) -> "_Connection":
+        """Return what serves a new connection."""
+        return _Connection(self)
 
 
 class _Connection(asyncio.Protocol):

@@ -13,7 +13,7 @@ from mtspam.serve.contract import (
     Service,
     UnavailableError,
 )
-from mtspam.serve.limits import ConnectionLimit, connection_limit
+from mtspam.serve.gathering import Gathering
 from mtspam.serve.spamd.codec import Command, Refusal, Request, RequestReader
 from mtspam.serve.spamd.replies import (
     error_reply,
@@ -75,46 +75,24 @@ def _envelope(request: Request) -> Envelope:
     return Envelope(recipients=recipients, protocol=PROTOCOL)
 
 
-class _SpamdFace:
+class _SpamdFace(Gathering["_Connection"]):
     """The listening socket and what is connected to it."""
 
     def __init__(self, service: Service, settings: Settings) -> None:
+        super().__init__(PROTOCOL, settings.serve.max_connections)
         self.service = service
         self.settings = settings
-        self.limit: ConnectionLimit = connection_limit(settings.serve.max_connections)
-        self.loop = asyncio.get_running_loop()
-        self.connections: set[_Connection] = set()
         self.tells: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
         self.n_arriving = 0  # bytes, over all connections
         self._quiet_until: dict[str, float] = {}
-        self._is_empty = asyncio.Event()
-        self._is_closing = False
 
-    async def listen(self, sock: socket.socket) -> None:
-        """Begin to take connections."""
-        self._server = await self.loop.create_server(lambda: _Connection(self), sock=sock)
-
-    def left(self, connection: "_Connection") -> None:
-        """Take note that a connection is gone."""
-        self.connections.discard(connection)
-        if self._is_closing and not self.connections:
-            self._is_empty.set()
+    def protocol(self) -> "_Connection":
+        """Return what serves a new connection."""
+        return _Connection(self)
 
     async def close(self, grace_seconds: float) -> None:
         """Take no new work, let what has begun end within the time given, then drop the rest."""
-        self._is_closing = True
-        if self._server is not None:
-            self._server.close()
-        for connection in tuple(self.connections):
-            connection.leave_if_idle()
-        if self.connections:
-            try:
-                await asyncio.wait_for(self._is_empty.wait(), grace_seconds)
-            except TimeoutError:
-                _log.warning("spamd: dropped connections", extra={"n": len(self.connections)})
-        for connection in tuple(self.connections):
-            connection.abort()
+        await super().close(grace_seconds)
         for task in tuple(self.tells):
             task.cancel()
         await asyncio.gather(*self.tells, return_exceptions=True)
