@@ -1,29 +1,26 @@
 """Servers to measure milters with: Postfix, and the filters that it asks."""
 
 import json
-import os
 import shutil
-import socket
 import subprocess
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from peer_processes import cpu_seconds, free_port, tool, tree_cpu_seconds, wait_for_port
+from rspamd_peer import rspamd_bayes
 from running_service import running_service
 from streams import Message
 
 from mtspam.serve.client import ServiceClient
 
-__all__ = ["NO_FILTER", "TCP", "UNIX", "Filtering", "ours", "postfix", "rspamd", "tool"]
+__all__ = ["NO_FILTER", "TCP", "UNIX", "Filtering", "ours", "postfix", "rspamd"]
 
 TCP, UNIX = "TCP", "UNIX socket"
 
 _SECONDS = 120.0
-_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 _MAIN = """\
 compatibility_level = 3.7
 queue_directory = {folder}/queue
@@ -61,24 +58,6 @@ error    unix - - n - - error
 retry    unix - - n - - error
 anvil    unix - - n - 1 anvil
 """
-_RSPAMD = """\
-options {{ pidfile = "{folder}/pid"; temp_dir = "{folder}"; filters = ""; rrd = "";
-  control_socket = "{folder}/control.sock mode=0600"; stats_file = "{folder}/stats";
-  dynamic_conf = "{folder}/dynamic"; hs_cache_dir = "{folder}";
-  dns {{ nameserver = ["127.0.0.1:9"]; timeout = 1s; retransmits = 1; }} }}
-logging {{ type = "file"; filename = "{folder}/log"; level = "error"; }}
-worker "rspamd_proxy" {{ bind_socket = "127.0.0.1:{milter}";
-  bind_socket = "{folder}/milter.sock mode=0666"; milter = yes; count = 1;
-  timeout = 60s; upstream "local" {{ default = yes; self_scan = yes; }} }}
-worker "controller" {{ bind_socket = "127.0.0.1:{control}"; count = 1; secure_ip = "127.0.0.1"; }}
-actions {{ reject = 1500; add_header = 600; }}
-group "statistics" {{ symbols {{ "BAYES_SPAM" {{ weight = 5.1; }}
-  "BAYES_HAM" {{ weight = -3.0; }} }} }}
-classifier "bayes" {{ tokenizer {{ name = "osb"; }} backend = "redis";
-  servers = "127.0.0.1:{redis}"; min_tokens = 11; min_learns = 10;
-  statfile {{ symbol = "BAYES_HAM"; spam = false; }}
-  statfile {{ symbol = "BAYES_SPAM"; spam = true; }} }}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,58 +83,13 @@ NO_FILTER = Filtering({}, lambda: 0.0, lambda: 0)
 """Of a Postfix that asks nobody."""
 
 
-def tool(name: str) -> str:
-    """Return the path of a program; RuntimeError where it is not installed."""
-    path = shutil.which(name, path=_PATH)
-    if path is None:
-        raise RuntimeError(f"{name} is not installed")
-    return path
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_for(port: int, log: Path) -> None:
-    end = time.monotonic() + _SECONDS
-    while time.monotonic() < end:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"nobody listens on port {port}: {log.read_text() if log.exists() else ''}")
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Return the processor's time of a process and of all its children."""
-    seconds = 0.0
-    with suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            seconds += _cpu_seconds(int(child))
-    return seconds
-
-
 # The filters.
-
-
-@contextmanager
-def _process(command: Sequence[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(_SECONDS)
 
 
 @contextmanager
 def ours(folder: Path, taught: Sequence[Message]) -> Iterator[Filtering]:
     """Run our service, taught."""
-    port, path = _free_port(), folder / "milter.sock"
+    port, path = free_port(), folder / "milter.sock"
     places = f"127.0.0.1:{port} {path}"
     with running_service(
         folder, serve='workers = 1\nsocket_mode = "0666"', milter=places
@@ -173,28 +107,12 @@ def ours(folder: Path, taught: Sequence[Message]) -> Iterator[Filtering]:
 @contextmanager
 def rspamd(folder: Path, taught: Sequence[Message]) -> Iterator[Filtering]:
     """Run rspamd with its Bayes classifier alone, taught."""
-    folder.mkdir()
-    redis, milter, control = _free_port(), _free_port(), _free_port()
-    config = folder / "rspamd.conf"
-    config.write_text(_RSPAMD.format(folder=folder, milter=milter, control=control, redis=redis))
-    store = ["redis-server", "--port", str(redis), "--bind", "127.0.0.1", "--save", ""]
-    server = [tool("rspamd"), "-f", "-c", str(config), "--insecure"]
-    with (
-        _process([*store, "--dir", str(folder)], folder / "redis.log") as kept,
-        _process(server, folder / "out") as filtering,
-    ):
-        for port in (control, milter):
-            _wait_for(port, folder / "log")
-        place = f"http://127.0.0.1:{control}"
-        for message in taught:
-            path = "learnspam" if message.is_spam else "learnham"
-            request = urllib.request.Request(f"{place}/{path}", message.raw, method="POST")
-            with suppress(urllib.error.HTTPError):  # it refuses what is too short to learn
-                urllib.request.urlopen(request, timeout=_SECONDS).close()
+    with rspamd_bayes(folder, taught, is_milter=True) as peer:
+        stat = f"http://127.0.0.1:{peer.control}/stat"
         yield Filtering(
-            {TCP: f"inet:127.0.0.1:{milter}", UNIX: f"unix:{folder}/milter.sock"},
-            lambda: _cpu_seconds(filtering.pid) + _cpu_seconds(kept.pid),
-            lambda: int(json.load(urllib.request.urlopen(f"{place}/stat"))["scanned"]),
+            {TCP: f"inet:127.0.0.1:{peer.port}", UNIX: f"unix:{folder}/milter.sock"},
+            lambda: tree_cpu_seconds(peer.main) + cpu_seconds(peer.store),
+            lambda: int(json.load(urllib.request.urlopen(stat))["scanned"]),
         )
 
 
@@ -207,7 +125,7 @@ def postfix(folder: Path, milters: Sequence[str]) -> Iterator[list[int]]:
     for name in ("etc", "queue", "data"):
         (folder / name).mkdir(parents=True)
     shutil.chown(folder / "data", "postfix")
-    ports = [_free_port() for _ in milters]
+    ports = [free_port() for _ in milters]
     lines = []
     for port, milter in zip(ports, milters, strict=True):
         lines.append(f"127.0.0.1:{port} inet n - n - - smtpd")
@@ -220,7 +138,7 @@ def postfix(folder: Path, milters: Sequence[str]) -> Iterator[list[int]]:
         raise RuntimeError(f"Postfix does not start: {done.stderr}")
     try:
         for port in ports:
-            _wait_for(port, folder / "mail.log")
+            wait_for_port(port, folder / "mail.log")
         yield ports
     finally:
         subprocess.run([*command, "stop"], capture_output=True, check=False)

@@ -12,18 +12,16 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpora import DEFAULT_DATA, MissingDataError, read_collection, read_sample
-from report import print_speed
-from results import write_result
-from rspamd_peer import cpu_seconds, rspamd_bayes, tool
+from peer_processes import cpu_seconds, tool
+from rspamd_peer import rspamd_bayes
 from running_service import Service, running_service
-from streams import Message, thin
+from speed_run import Row, mail_for, run_speed, speed_record
+from streams import Message
 
 from mtspam.serve.client import ServiceClient
 
@@ -40,8 +38,6 @@ _METRIC = (
     "after a warm run, the servers in turn; ratio: how many times as good as *rspamd, Bayes "
     "alone*"
 )
-
-Row = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,11 +148,7 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     for name in ("taskset", "wrk", "rspamd", "redis-server"):
         tool(name)
     scale = _SCALES[options.size]
-    data: Path | None = options.data
-    if data is None and options.size != "tiny":
-        data = DEFAULT_DATA
-    found = read_sample() if data is None else read_collection(data, "spamassassin")
-    stream = thin(found, scale.n_messages)
+    corpus, stream = mail_for(options, scale.n_messages)
     taught, asked = stream[::2], stream[1::2]
     messages = folder / "messages"
     messages.mkdir()
@@ -168,46 +160,32 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
         service = exits.enter_context(running_service(folder / "mtspam", serve="workers = 1"))
         _teach(service, taught)
         peer = exits.enter_context(rspamd_bayes(folder / "rspamd", taught))
+        worker = peer.worker()
         servers = [
             Server(OURS, service.port("http"), service.cpu_seconds),
             Server(
                 PEER,
                 peer.port,
-                lambda: cpu_seconds(peer.worker, peer.store),
-                lambda: cpu_seconds(peer.worker),
+                lambda: cpu_seconds(worker, peer.store),
+                lambda: cpu_seconds(worker),
             ),
         ]
         rows = list(_rows(servers, messages, scale, client_core))
-    corpus = "made-up sample" if data is None else "spamassassin"
-    return {
-        "corpus": corpus,
-        "title": f"/checkv2: {corpus}, {len(asked):,} messages",
-        "split": f"{len(taught):,} messages taught, {len(asked):,} others asked about in turn; "
+    return speed_record(
+        options,
+        rows,
+        corpus=corpus,
+        n=len(asked),
+        title=f"/checkv2: {corpus}, {len(asked):,} messages",
+        split=f"{len(taught):,} messages taught, {len(asked):,} others asked about in turn; "
         f"{scale.repeats} repeats of {scale.seconds} s",
-        "form": "speed",
-        "metric": _METRIC,
-        "size": options.size,
-        "n": len(asked),
-        "seed": 1,
-        "rows": rows,
-    }
+        metric=_METRIC,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", choices=list(_SCALES), default="small")
-    parser.add_argument("--data", type=Path, help="folder of the corpora; see quality_mail.py")
-    options = parser.parse_args(arguments)
-    try:
-        with tempfile.TemporaryDirectory() as name:
-            record = _measure(options, Path(name))
-    except (MissingDataError, RuntimeError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    write_result(BENCHMARK, str(record["corpus"]).replace(" ", "-"), record)
-    print_speed(record)
-    return 0
+    return run_speed(BENCHMARK, __doc__, _SCALES, _measure, arguments)
 
 
 if __name__ == "__main__":

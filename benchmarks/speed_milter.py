@@ -10,18 +10,16 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpora import DEFAULT_DATA, MissingDataError, read_collection, read_sample
-from milter_servers import NO_FILTER, TCP, UNIX, Filtering, ours, postfix, rspamd, tool
-from report import print_speed
-from results import write_result
-from streams import Message, thin
+from milter_servers import NO_FILTER, TCP, UNIX, Filtering, ours, postfix, rspamd
+from peer_processes import tool
+from speed_run import Row, mail_for, run_speed, speed_record
+from streams import Message
 
 __all__ = ["main"]
 
@@ -35,7 +33,6 @@ _METRIC = (
     "time of all processes of the filter, redis included, for a message; one process of each "
     f"filter judges; ratio: how many times as cheap as *{PEER}*"
 )
-Row = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,14 +139,12 @@ def _with_ratios(rows: Sequence[Row]) -> list[Row]:
 
 
 def _measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
+    if os.geteuid() != 0:
+        raise RuntimeError("only root can start Postfix")
     for name in _TOOLS:
         tool(name)
     scale = _SCALES[options.size]
-    data: Path | None = options.data
-    if data is None and options.size != "tiny":
-        data = DEFAULT_DATA
-    found = read_sample() if data is None else read_collection(data, "spamassassin")
-    stream = thin(found, scale.n_taught + scale.n_sent)
+    corpus, stream = mail_for(options, scale.n_taught + scale.n_sent)
     taught, sent = stream[: -scale.n_sent], stream[-scale.n_sent :]
     with ExitStack() as exits:
         filters = {
@@ -163,42 +158,24 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
         for (who, transport), port in zip(asked, ports[1:], strict=True):
             legs.append(Leg(who, transport, port, filters[who]))
         rows = list(_rows(legs, _files(folder / "mail", sent), scale))
-    corpus = "made-up sample" if data is None else "spamassassin"
-    return {
-        "corpus": corpus,
-        "title": f"The milter of Postfix: {corpus}, {scale.n_sent} messages",
-        "split": f"{len(taught):,} messages taught, {scale.n_sent} others sent {scale.n_copies} "
+    return speed_record(
+        options,
+        _with_ratios(rows),
+        corpus=corpus,
+        n=scale.n_sent * scale.n_copies,
+        title=f"The milter of Postfix: {corpus}, {scale.n_sent} messages",
+        split=f"{len(taught):,} messages taught, {scale.n_sent} others sent {scale.n_copies} "
         f"times; {scale.rounds} rounds",
-        "form": "speed",
-        "metric": _METRIC,
-        "size": options.size,
-        "n": scale.n_sent * scale.n_copies,
-        "seed": 1,
-        "rows": _with_ratios(rows),
-    }
+        metric=_METRIC,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", choices=list(_SCALES), default="small")
-    parser.add_argument("--data", type=Path, help="folder of the corpora; see quality_mail.py")
-    options = parser.parse_args(arguments)
-    if os.geteuid() != 0:
-        print("only root can start Postfix", file=sys.stderr)
-        return 1
     # In memory where that is to be had: the disk is not what is measured.
     memory = Path("/dev/shm")
-    try:
-        with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
-            Path(name).chmod(0o755)
-            record = _measure(options, Path(name))
-    except (MissingDataError, RuntimeError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    write_result(BENCHMARK, str(record["corpus"]).replace(" ", "-"), record)
-    print_speed(record)
-    return 0
+    folder = memory if memory.is_dir() else None
+    return run_speed(BENCHMARK, __doc__, _SCALES, _measure, arguments, folder=folder)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,11 +20,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpora import DEFAULT_DATA, MissingDataError, read_collection, read_sample
-from report import print_speed
-from results import write_result
 from running_service import running_service
-from streams import Message, thin
+from speed_run import Row, mail_for, run_speed, speed_record
+from streams import Message
 
 __all__ = ["main"]
 
@@ -54,8 +51,6 @@ bayes_path {folder}/bayes
 """
 _RULES = Path("/usr/share/spamassassin")
 _SITE = Path("/etc/spamassassin")
-
-Row = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,11 +256,7 @@ def _with_ratios(rows: Sequence[Row]) -> list[Row]:
 
 def _measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     scale = _SCALES[options.size]
-    data: Path | None = options.data
-    if data is None and options.size != "tiny":
-        data = DEFAULT_DATA
-    found = read_sample() if data is None else read_collection(data, "spamassassin")
-    stream = thin(found, scale.n_messages)
+    corpus, stream = mail_for(options, scale.n_messages)
     servers: dict[str, Callable[[], AbstractContextManager[Server]]] = {
         "mtspam": lambda: _ours(folder / "mtspam")
     }
@@ -277,35 +268,20 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     rows = itertools.chain.from_iterable(
         _rows(who, start, stream, scale.repeats) for who, start in servers.items()
     )
-    corpus = "made-up sample" if data is None else "spamassassin"
-    return {
-        "corpus": corpus,
-        "title": f"The protocol of spamd: {corpus}, {len(stream):,} messages",
-        "split": f"every other message taught, the rest asked; {scale.repeats} repeats",
-        "form": "speed",
-        "metric": _METRIC,
-        "size": options.size,
-        "n": len(stream),
-        "seed": 1,
-        "rows": _with_ratios(list(rows)),
-    }
+    return speed_record(
+        options,
+        _with_ratios(list(rows)),
+        corpus=corpus,
+        n=len(stream),
+        title=f"The protocol of spamd: {corpus}, {len(stream):,} messages",
+        split=f"every other message taught, the rest asked; {scale.repeats} repeats",
+        metric=_METRIC,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", choices=list(_SCALES), default="small")
-    parser.add_argument("--data", type=Path, help="folder of the corpora; see quality_mail.py")
-    options = parser.parse_args(arguments)
-    try:
-        with tempfile.TemporaryDirectory() as name:
-            record = _measure(options, Path(name))
-    except (MissingDataError, RuntimeError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    write_result(BENCHMARK, str(record["corpus"]).replace(" ", "-"), record)
-    print_speed(record)
-    return 0
+    return run_speed(BENCHMARK, __doc__, _SCALES, _measure, arguments)
 
 
 if __name__ == "__main__":
