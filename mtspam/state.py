@@ -142,7 +142,9 @@ class StateDirectory:
         return JournalError(f"state {self.path}: it cannot be written ({error.strerror})")
 
     def drop_snapshot(self) -> None:
-        """Take the snapshot off the disk, with what a stopped writer may have left of one.
+        """Take all snapshots off the disk, with what a stopped writer may have left of one.
+
+        Those of the ranking's fold, too; the versions of its trees stay.
 
         Raises
         ------
@@ -150,8 +152,10 @@ class StateDirectory:
             Where that is not possible.
         """
         try:
-            for path in (self.snapshot, self.snapshot.with_name(self.snapshot.name + ".new")):
+            ranking = (self.path / "rank" / name for name in ("fold.snapshot", "history.snapshot"))
+            for path in (self.snapshot, *ranking):
                 path.unlink(missing_ok=True)
+                path.with_name(path.name + ".new").unlink(missing_ok=True)
         except OSError as error:
             raise self._unwritable(error) from error
 

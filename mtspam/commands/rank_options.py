@@ -64,4 +64,4 @@ def open_reranker(common: Common, *, read_only: bool) -> "Reranker":
     from mtspam.ranking import Reranker
 
     path, settings = common.state_path, common.settings()
-    return Reranker.open(path, settings, read_only=read_only, is_lazy=True)
+    return Reranker.open(path, settings, read_only=read_only, is_lazy=True, keeps=True)

@@ -147,6 +147,17 @@ class SearchJournal(OpenJournal):
             for batch in searchrows.rows(connection, after, upto, _BATCH, by_time=by_time):
                 yield from _unpacked(batch)
 
+    def counts(self) -> tuple[dict[str, int], int]:
+        """Return how many events of each kind there are, and of how many users.
+
+        Raises
+        ------
+        JournalError
+            If the journal cannot be read.
+        """
+        with self._reading() as connection:
+            return searchrows.counts(connection)
+
     def latest_time(self) -> int | None:
         """Return the time of the latest event in milliseconds since 1970, None without one.
 
@@ -168,6 +179,17 @@ class SearchJournal(OpenJournal):
         """
         with self._reading() as connection:
             return searchrows.head(connection)
+
+    def order(self, *, upto: int, after: int = 0) -> list[searchrows.Placed]:
+        """Return where events stand that `events` gives, without reading what they say.
+
+        Raises
+        ------
+        JournalError
+            If the journal cannot be read.
+        """
+        with self._reading() as connection:
+            return searchrows.order(connection, after, upto)
 
     def latest_rankings(self, n: int, *, upto: int) -> list[str]:
         """Return the ids of the latest rankings by time up to an event, earliest first.

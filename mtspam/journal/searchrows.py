@@ -4,7 +4,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -13,14 +13,17 @@ from mtspam.journal.schema import search_events
 from mtspam.types import NOBODY, UserKey
 
 __all__ = [
+    "Placed",
     "Row",
     "append",
     "audit",
+    "counts",
     "forget",
     "forgotten_since",
     "head",
     "latest_rankings",
     "latest_time",
+    "order",
     "rows",
 ]
 
@@ -44,6 +47,29 @@ _MOMENT = (
     search_events.c.seq,
 )
 """By what events are folded: an interaction before its ranking has the ranking's place."""
+
+
+class Placed(NamedTuple):
+    """Where an event stands in the order of folding.
+
+    Parameters
+    ----------
+    seq, kind
+        Its number and kind.
+    moment
+        When it counts: its own time, or that of its ranking if it came before it.
+    about
+        The ranking's id, of it or in which it was done; empty without one.
+    is_orphan
+        Whether that ranking is not in the journal.
+    """
+
+    seq: int
+    kind: str
+    moment: int
+    about: str
+    is_orphan: bool
+
 
 Row = tuple[int, str, int, bytes, bytes, bytes, bytes]
 """Number, kind, time, id, user, ranking, packed event."""
@@ -107,6 +133,26 @@ def rows(
         yield [_insisted(row) for row in found]
 
 
+def order(connection: sa.Connection, after: int, upto: int) -> list[Placed]:
+    """Return the places of the events with ``after < seq <= upto``, in the order of folding."""
+    if not _is_there(connection):
+        return []
+    table = search_events.c
+    both = search_events.outerjoin(
+        _SHOWN, sa.and_(_SHOWN.c.id == table.about, table.kind == "interaction")
+    )
+    query = (
+        sa.select(table.seq, table.kind, _MOMENT[0], table.about, _SHOWN.c.seq.is_(None))
+        .select_from(both)
+        .where(table.seq > after, table.seq <= upto, table.kind != FORGET)
+        .order_by(*_MOMENT)
+    )
+    return [
+        Placed(seq, kind, moment, about.hex(), kind == "interaction" and bool(about) and is_alone)
+        for seq, kind, moment, about, is_alone in connection.execute(query)
+    ]
+
+
 def latest_rankings(connection: sa.Connection, n: int, upto: int) -> list[bytes]:
     """Return the ids of the `n` latest rankings by time, earliest first."""
     if not _is_there(connection):
@@ -119,6 +165,18 @@ def latest_rankings(connection: sa.Connection, n: int, upto: int) -> list[bytes]
         .limit(n)
     )
     return list(connection.execute(query).scalars())[::-1]
+
+
+def counts(connection: sa.Connection) -> tuple[dict[str, int], int]:
+    """Return how many events of each kind there are, and of how many users."""
+    if not _is_there(connection):
+        return {}, 0
+    table = search_events.c
+    kinds = sa.select(table.kind, sa.func.count()).where(table.kind != FORGET)
+    by_kind = connection.execute(kinds.group_by(table.kind).order_by(table.kind)).all()
+    users = sa.select(sa.func.count(table.user.distinct())).where(table.user != NOBODY)
+    n_by_kind = {str(kind): int(n) for kind, n in by_kind}
+    return n_by_kind, connection.execute(users).scalar_one()
 
 
 def latest_time(connection: sa.Connection) -> int | None:

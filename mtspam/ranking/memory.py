@@ -66,7 +66,7 @@ class Memory:
         self, settings: RankingSettings, secret: bytes, history: History | None = None
     ) -> None:
         self.history = history
-        self.pending: OrderedDict[str, RankingShown] = OrderedDict()
+        self.pending: OrderedDict[str, str] = OrderedDict()
         self._secret = secret
         self._most_pending = settings.pending_rankings
         self._clicks: dict[str, int] = {}
@@ -89,13 +89,13 @@ class Memory:
         if isinstance(event, Item):
             self._observe_item(event)
         elif isinstance(event, RankingShown):
-            self.pending[event.id] = event
+            self.pending[event.id] = event.user
             if len(self.pending) > self._most_pending:
                 self.pending.popitem(last=False)
             self._count(event.user, self._early_clicks.pop(event.id, 0))
         elif isinstance(event, Interaction) and event.kind in self._kinds:
             shown = self.pending.get(event.ranking)
-            user = event.user or (shown.user if shown is not None else "")
+            user = event.user or shown or ""
             self._count(user, 1)
             if not user and event.ranking and shown is None:
                 early = self._early_clicks.get(event.ranking, 0)

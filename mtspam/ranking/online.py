@@ -16,7 +16,7 @@ from mtspam.ranking.memory import Memory
 from mtspam.ranking.residual import LEVELS, CandidateHashes, Residual
 from mtspam.search.events import Event, Interaction, RankingShown
 
-__all__ = ["Look", "OnlineRanker"]
+__all__ = ["Look", "OnlineRanker", "Waiting"]
 
 _FIRST_LEVEL = 3
 
@@ -85,7 +85,7 @@ class OnlineRanker:
         self._n_trees = settings.residual_trees
         self._below = settings.below_click
         self._positive = {*settings.click_kinds.split(), *settings.conversion_kinds.split()}
-        self._looks: OrderedDict[str, _Waiting] = OrderedDict()
+        self._looks: OrderedDict[str, Waiting] = OrderedDict()
         self._early: OrderedDict[str, list[tuple[str, bool]]] = OrderedDict()
         self._most_looks = settings.pending_rankings
 
@@ -124,7 +124,7 @@ class OnlineRanker:
         if isinstance(event, RankingShown) and event.items:
             # Seen before it counts as shown: as it was when it was ranked.
             look = replace(self.look(event), values=None)
-            self._looks[event.id] = _Waiting([one.item for one in event.items], look)
+            self._looks[event.id] = Waiting([one.item for one in event.items], look)
             if self._truth is not None and event.id in self._truth:
                 grades = self._truth[event.id].astype(np.float64)
                 self._lessons.append(GuardLesson(look.inputs, grades, look.bucket))
@@ -159,7 +159,7 @@ class OnlineRanker:
             for item, teaches_guard in self._early.pop(ranking, ()):
                 self._learn(waiting, item, teaches_guard=teaches_guard)
 
-    def _learn(self, waiting: "_Waiting", item: str, *, teaches_guard: bool) -> None:
+    def _learn(self, waiting: "Waiting", item: str, *, teaches_guard: bool) -> None:
         if item not in waiting.names:
             return
         look, place = waiting.look, waiting.names.index(item)
@@ -173,7 +173,7 @@ class OnlineRanker:
         add_click(scores, place, waiting.is_clicked, self._below, push)
         self.residual.step(look.hashes, look.keys, push)
 
-    def _teach_guard(self, waiting: "_Waiting") -> None:
+    def _teach_guard(self, waiting: "Waiting") -> None:
         """Take a step for a ranking of which all clicks are in.
 
         Not with each click: people click from above, and what they click next is not yet known
@@ -193,7 +193,7 @@ class OnlineRanker:
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class Waiting:
     """A ranking that waits for clicks, as it was seen when it was shown.
 
     Parameters

@@ -14,6 +14,7 @@ from mtspam.errors import JournalError
 from mtspam.journal.identity import Identity
 from mtspam.journal.search import SearchJournal
 from mtspam.ranking.exploring import explored
+from mtspam.ranking.folding import JournalFold
 from mtspam.ranking.memory import Memory
 from mtspam.ranking.online import OnlineRanker
 from mtspam.ranking.reasons import reasons_of
@@ -66,6 +67,7 @@ class Reranker:
         self._version: Version | None = None
         self._versions_stamp = self._versions.stamp()
         self._is_begun = False
+        self._keeps = False
         self._online = self._fresh(None)
         self._rng = np.random.default_rng()
 
@@ -78,6 +80,7 @@ class Reranker:
         read_only: bool = False,
         has_history: bool = True,
         is_lazy: bool = False,
+        keeps: bool | None = None,
     ) -> Self:
         """Open the reranker whose state is in a directory, which a filter may share.
 
@@ -94,6 +97,9 @@ class Reranker:
         is_lazy
             Leave reading the journal and the version in use to the first ranking, with what may
             be wrong with them: who only trains or gives feedback does without.
+        keeps
+            Whether a snapshot of what was read may be written, so that the next one who opens the
+            state need not read it all; None: unless `read_only`.
 
         Raises
         ------
@@ -111,6 +117,7 @@ class Reranker:
                 return opened
             with directory.writing():
                 directory.prepare()
+        opened._keeps = not read_only if keeps is None else keeps
         opened._secret = directory.secret()
         if directory.journal.exists() or not read_only:
             opened._journal = opened._exits.enter_context(
@@ -354,12 +361,19 @@ class Reranker:
         self._versions_stamp = self._versions.stamp()
         name = self._versions.current()
         self._version = None if name is None else self._versions.load(name)
-        self._online = self._fresh(self._version)
         if self._journal is not None:
             self._stamp = self._journal.stamp()
             self._position = self._journal.head()
-            taught = 0 if self._version is None else self._version.position
-            self._replay(self._online, upto=self._position, taught=taught)
+            fold = JournalFold(
+                self._journal,
+                self._directory.path / "rank",
+                self._all_settings,
+                writes=self._keeps,
+            )
+            version = self._version
+            self._online = fold.online(lambda: self._fresh(version), version, self._position)
+        else:
+            self._online = self._fresh(self._version)
         self._is_begun = True
 
     def _replay(self, online: OnlineRanker, *, upto: int, taught: int) -> None:

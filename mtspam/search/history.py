@@ -14,7 +14,7 @@ from mtspam.search.historyreading import COLUMNS, EVERYBODY, OF_FIELDS, HistoryR
 from mtspam.search.historystate import HistoryState
 from mtspam.search.keys import key
 
-__all__ = ["History"]
+__all__ = ["History", "Shown"]
 
 _IMPRESSION, _CLICK, _CONVERSION = 0, 1, 2
 _MANY_PENDING = 20_000
@@ -23,7 +23,7 @@ _LEAST_EXAMINATION = 0.05
 
 
 @dataclass(slots=True)
-class _Shown:
+class Shown:
     """A ranking that may still be clicked."""
 
     user: str
@@ -77,8 +77,13 @@ class History:
         self._clicks = frozenset(click_kinds)
         self._conversions = frozenset(conversion_kinds)
         self._secret = secret
-        self._pending: OrderedDict[str, _Shown] = OrderedDict()
+        self._pending: OrderedDict[str, Shown] = OrderedDict()
         self._early: OrderedDict[str, list[Interaction]] = OrderedDict()
+
+    @property
+    def state(self) -> HistoryState:
+        """The arrays, to be kept in a file."""
+        return self._state
 
     def observe(self, event: Event) -> None:
         """Take an event into account: what is read afterwards knows of it."""
@@ -122,7 +127,7 @@ class History:
         self._count_fields(slots, event.market, _IMPRESSION, examined, now)
         state.see(event.user, slots, -rates * examined, now)
         places = {name: place for place, name in reversed(list(enumerate(names)))}
-        self._pending[event.id] = _Shown(event.user, event.market, event.query, places)
+        self._pending[event.id] = Shown(event.user, event.market, event.query, places)
         if len(self._pending) > _MANY_PENDING:
             self._pending.popitem(last=False)
         for early in self._early.pop(event.id, ()):
