@@ -2,20 +2,23 @@
 
 import click
 
+from mtspam.commands.options import as_written
+
 __all__ = ["command"]
 
 
-@click.command("completion")
+@click.command(
+    "completion",
+    epilog=as_written(
+        'bash: eval "$(mtspam completion bash)"           in ~/.bashrc',
+        'zsh:  eval "$(mtspam completion zsh)"            in ~/.zshrc',
+        "fish: mtspam completion fish > ~/.config/fish/completions/mtspam.fish",
+    ),
+)
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    r"""Print the completion script of a shell.
-
-    \b
-    bash: eval "$(mtspam completion bash)"           in ~/.bashrc
-    zsh:  eval "$(mtspam completion zsh)"            in ~/.zshrc
-    fish: mtspam completion fish > ~/.config/fish/completions/mtspam.fish
-    """
+    """Print the completion script of a shell."""
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)

@@ -20,6 +20,7 @@ __all__ = [
     "LABELS",
     "PLACE",
     "Common",
+    "as_written",
     "format_options",
     "named",
     "path_arguments",
@@ -210,6 +211,17 @@ def source_options(command: F) -> F:
         metavar="NAME",
         help="Column of a table with the raw messages.  [default: raw, message, email or content]",
     )(command)
+
+
+def as_written(*lines: str) -> str:
+    """Return lines for the end of a help text, where click is not to join them.
+
+    Examples
+    --------
+    >>> as_written("mtspam rank use 3").splitlines()[1:]
+    ['mtspam rank use 3']
+    """
+    return "\n".join(("\b", *lines))
 
 
 def format_options(*formats: str) -> Callable[[F], F]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mtspam.commands.options import Common, path_arguments, state_options
+from mtspam.commands.options import Common, as_written, path_arguments, state_options
 from mtspam.commands.rank_options import column_options, table_columns
 
 if TYPE_CHECKING:
@@ -21,7 +21,13 @@ _WIDTH = 132
 _FILE = click.Path(path_type=Path, readable=False)
 
 
-@click.command("evaluate")
+@click.command(
+    "evaluate",
+    epilog=as_written(
+        "mtspam rank evaluate events.jsonl.gz --json figures.json --plot figures.svg",
+        "mtspam rank evaluate rank.train --test rank.test",
+    ),
+)
 @path_arguments
 @click.option(
     "--test",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mtspam.commands.options import PLACE, Common, format_options, state_options
+from mtspam.commands.options import PLACE, Common, as_written, format_options, state_options
 from mtspam.commands.rank_options import column_options, open_reranker, table_columns
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ __all__ = ["command"]
 _PARTS = ("host", "click", "conversion", "everyone", "market", "you")
 
 
-@click.command("explain")
+@click.command("explain", epilog=as_written("mtspam rank explain asked.csv --limit 3"))
 @click.argument("table", metavar="TABLE", type=PLACE)
 @click.option(
     "--limit",
@@ -38,14 +38,12 @@ def command(
     Host: the place in the host's order. Click, conversion: the trees, and below them the features
     that lift or lower the result most. Everyone, market, you: what clicks say beyond the trees.
     """
-    from mtspam.commands.rank_tables import requests
-    from mtspam.search.reading.tables import read_frame
-    from mtspam.spam.documents import scorer_of
+    from mtspam.commands.rank_tables import read_candidates, requests
 
-    frame = read_frame(table)
-    scorer = scorer_of(common.settings())
+    named, settings = table_columns(columns), common.settings()
+    frame = read_candidates(table, named)
     with open_reranker(common, read_only=True) as ranker:
-        for _, ranking in requests(frame, table_columns(columns), table, ranker, scorer):
+        for _, ranking in requests(frame, named, table, ranker, settings):
             found = ranker.rescore_ranking(ranking, explain=True)
             if form == "ndjson":
                 _say_lines(ranking, found, limit)

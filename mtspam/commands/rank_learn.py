@@ -2,13 +2,19 @@
 
 import click
 
-from mtspam.commands.options import Common, path_arguments, state_options
+from mtspam.commands.options import Common, as_written, path_arguments, state_options
 from mtspam.commands.rank_options import column_options, table_columns
 
 __all__ = ["command"]
 
 
-@click.command("learn")
+@click.command(
+    "learn",
+    epilog=as_written(
+        "mtspam rank learn events.jsonl.gz",
+        "mtspam rank learn shown.csv --query-id-column search --label-column clicked",
+    ),
+)
 @path_arguments
 @click.option(
     "--form",
@@ -24,9 +30,10 @@ def command(
     """Take in what was shown to whom, what they did with it, and judgements.
 
     Each PATH is a file of events as Metarank or OpenSearch's UBI write them, a table of
-    candidates (CSV, TSV, Parquet), or lines for learning to rank; ``-`` reads standard input. All
-    of it is written, or nothing. What is known already is passed over, so that a file can be
-    given again with more at its end.
+    candidates (CSV, TSV, Parquet, NDJSON), or lines for learning to rank; ``-`` reads events from
+    standard input. All of it is written, or nothing. What is known already is passed over, so that
+    a file can be given again with more at its end, and events may come in any order: a click holds
+    for its ranking whichever was told first.
     """
     from mtspam.commands.rank_options import open_reranker
     from mtspam.search.reading.reader import read_events

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mtspam.commands.options import PLACE, Common, state_options
+from mtspam.commands.options import PLACE, Common, as_written, state_options
 from mtspam.commands.rank_options import column_options, open_reranker, table_columns
 
 if TYPE_CHECKING:
@@ -18,7 +18,13 @@ _ENDINGS = (".parquet", ".csv", ".ndjson")
 _SCORE, _RANK = "mtspam_score", "mtspam_rank"
 
 
-@click.command("score")
+@click.command(
+    "score",
+    epilog=as_written(
+        "mtspam rank score asked.parquet -o ranked.parquet",
+        "mtspam rank score - --user-column customer < asked.csv",
+    ),
+)
 @click.argument("table", metavar="TABLE", type=PLACE)
 @click.option(
     "--output",
@@ -34,21 +40,20 @@ def command(common: Common, /, *, table: str, output: str | None, **columns: str
     """Score the candidates of a table: CSV, TSV, Parquet or NDJSON, a row each.
 
     The table is written again with two columns more, `mtspam_score` and `mtspam_rank`, which
-    counts from 1 in each request. All columns that no option names are features.
+    counts from 1 in each request. All columns that no option names are features. A table without
+    times is asked as of the last event taken in; ``-`` reads standard input, CSV or NDJSON.
     """
     import polars as pl
 
-    from mtspam.commands.rank_tables import requests
-    from mtspam.search.reading.tables import read_frame
-    from mtspam.spam.documents import scorer_of
+    from mtspam.commands.rank_tables import read_candidates, requests
 
     if output is not None and not output.endswith(_ENDINGS):
         raise click.UsageError(f"--output {output!r} must end in {', '.join(_ENDINGS)}.")
-    frame = read_frame(table)
+    named, settings = table_columns(columns), common.settings()
+    frame = read_candidates(table, named)
     scores, ranks = [0.0] * frame.height, [0] * frame.height
-    scorer = scorer_of(common.settings())
     with open_reranker(common, read_only=True) as ranker:
-        for places, ranking in requests(frame, table_columns(columns), table, ranker, scorer):
+        for places, ranking in requests(frame, named, table, ranker, settings):
             found = ranker.rescore_ranking(ranking)
             for rank, candidate in enumerate(found.order.tolist(), 1):
                 ranks[places[candidate]] = rank

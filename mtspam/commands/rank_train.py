@@ -2,13 +2,16 @@
 
 import click
 
-from mtspam.commands.options import Common, format_options, state_options
+from mtspam.commands.counting import counted
+from mtspam.commands.options import Common, as_written, format_options, state_options
 from mtspam.commands.rank_options import open_reranker
 
 __all__ = ["command"]
 
 
-@click.command("train")
+@click.command(
+    "train", epilog=as_written("mtspam rank train", "mtspam rank train --json | jq .trees")
+)
 @format_options("table", "json")
 @state_options
 @click.pass_obj
@@ -41,9 +44,9 @@ def command(common: Common, *, form: str | None) -> None:
         click.echo(json.dumps(record, ensure_ascii=False))
         return
     click.echo(
-        f"version {name}: {found.facts['n_queries']:,} rankings, "
-        f"{found.facts['n_rows']:,} candidates, {len(trunk.columns)} features"
+        f"version {name}: {counted(found.facts['n_queries'], 'ranking')}, "
+        f"{counted(found.facts['n_rows'], 'candidate')}, {counted(len(trunk.columns), 'feature')}"
     )
     for (task, place), forest in trunk.forests.items():
         where = "everybody" if place < 0 else f"market {trunk.markets[place]}"
-        click.echo(f"  {task}, {where}: {forest.n_trees} trees")
+        click.echo(f"  {task}, {where}: {counted(forest.n_trees, 'tree')}")

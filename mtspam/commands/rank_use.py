@@ -1,13 +1,21 @@
 """`mtspam rank use`: which version of the trees is asked."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
 import click
 
-from mtspam.commands.options import Common, state_options
+from mtspam.commands.counting import counted
+from mtspam.commands.options import Common, as_written, state_options
 
 __all__ = ["command"]
 
+_DIGITS = 4
+"""Of a version's name."""
 
-@click.command("use")
+
+@click.command("use", epilog=as_written("mtspam rank use", "mtspam rank use 3"))
 @click.argument("version", required=False)
 @state_options
 @click.pass_obj
@@ -15,10 +23,24 @@ def command(common: Common, *, version: str | None) -> None:
     """Ask VERSION of the trees from now on, in every process; without one, list them all."""
     from mtspam.ranking.versions import VersionStore
 
-    store = VersionStore(common.state_path / "rank")
+    store = VersionStore.of_state(common.state_path)
     if version is not None:
-        store.load(version)  # complains of a damaged one before it is asked
-        store.use(version)
-    current = store.current()
-    for name in store.names():
-        click.echo(f"{'*' if name == current else ' '} {name}")
+        name = version.zfill(_DIGITS) if version.isdigit() else version
+        store.load(name)  # complains of a damaged one before it is asked
+        store.use(name)
+    names, current = store.names(), store.current()
+    if not names:
+        click.echo("nothing was trained yet: `mtspam rank train` makes a version")
+    for name in names:
+        click.echo(f"{'*' if name == current else ' '} {name}{_told(store.facts(name))}")
+
+
+def _told(facts: Mapping[str, Any]) -> str:
+    """Say when a version was trained, and on how much."""
+    said = []
+    if "trained_at" in facts:
+        moment = datetime.fromtimestamp(facts["trained_at"], UTC)
+        said.append(f"{moment:%Y-%m-%d %H:%M} UTC")
+    if "n_queries" in facts:
+        said.append(counted(facts["n_queries"], "ranking"))
+    return "".join(f"  {one}" for one in said)

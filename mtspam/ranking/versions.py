@@ -193,9 +193,21 @@ class VersionStore:
         ModelError
             Where there is none, or it is damaged.
         """
+        return dict(self._header(name).get("facts", {}))
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """Name the features that the trees of a version know, without reading them.
+
+        Raises
+        ------
+        ModelError
+            Where there is no such version, or it is damaged.
+        """
+        return tuple(self._header(name).get("trunk", {}).get("columns", ()))
+
+    def _header(self, name: str) -> Mapping[str, Any]:
         self._insist(name)
-        header = read_snapshot(self._folder / name / _TRUNK, verify=False).header
-        return dict(header.get("facts", {}))
+        return read_snapshot(self._folder / name / _TRUNK, verify=False).header
 
     def load(self, name: str) -> Version:
         """Read a version.

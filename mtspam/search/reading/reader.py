@@ -13,7 +13,7 @@ from mtspam.search.reading.tables import TABLES, TableColumns, is_of_table, read
 from mtspam.search.reading.ubi import is_ubi, ubi_event
 from mtspam.search.text import SpamScore, TextMatcher
 
-__all__ = ["read_events"]
+__all__ = ["form_of", "read_events"]
 
 _FORMATS = ("metarank", "ubi", "letor", "table")
 _decode = msgspec.json.Decoder().decode
@@ -66,19 +66,16 @@ def read_events(
         yield matcher.enriched(event)
 
 
-def _events(paths: Sequence[str], columns: TableColumns, form: str | None) -> Iterator[Event]:
-    for path in paths:
-        found = form or _form_of(path, columns)
-        if found == "table":
-            yield from read_table(path, columns)
-        elif found == "letor":
-            yield from read_letor(path)
-        else:
-            yield from _json_events(path, form)
+def form_of(path: str, columns: TableColumns) -> str | None:
+    """Say what a file is: ``table``, ``letor``, or None for JSON lines of events.
 
+    Its name says so, or else its first line.
 
-def _form_of(path: str, columns: TableColumns) -> str | None:
-    """Say what a file is by its name, else by its first line; None: JSON lines of events."""
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
     if plain_suffix(path) in TABLES:
         return "table"
     if path == STDIN:
@@ -91,6 +88,17 @@ def _form_of(path: str, columns: TableColumns) -> str | None:
     except msgspec.DecodeError:
         return None
     return "table" if isinstance(record, dict) and is_of_table(record, columns) else None
+
+
+def _events(paths: Sequence[str], columns: TableColumns, form: str | None) -> Iterator[Event]:
+    for path in paths:
+        found = form or form_of(path, columns)
+        if found == "table":
+            yield from read_table(path, columns)
+        elif found == "letor":
+            yield from read_letor(path)
+        else:
+            yield from _json_events(path, form)
 
 
 def _json_events(path: str, form: str | None) -> Iterator[Event]:

@@ -18,7 +18,15 @@ from mtspam.search.reading.values import MOST, grade_of, milliseconds, number_of
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["TABLES", "TableColumns", "is_of_table", "read_frame", "read_table", "requests_of"]
+__all__ = [
+    "TABLES",
+    "TableColumns",
+    "feature_names",
+    "is_of_table",
+    "read_frame",
+    "read_table",
+    "requests_of",
+]
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 """Endings of what can be nothing but a table."""
@@ -162,6 +170,12 @@ def _done(shown: RankingShown, kind: str, values: list[float]) -> Iterator[Inter
             )
 
 
+def feature_names(frame: "pl.DataFrame", columns: TableColumns) -> list[str]:
+    """Name the columns that have no other meaning."""
+    own = {getattr(columns, one.name) for one in fields(columns)}
+    return [name for name in frame.columns if name not in own]
+
+
 def requests_of(
     frame: "pl.DataFrame", columns: TableColumns, path: str
 ) -> Iterator[tuple[list[int], RankingShown]]:
@@ -282,11 +296,10 @@ class _Features:
     """
 
     def __init__(self, frame: "pl.DataFrame", columns: TableColumns, path: str) -> None:
-        own = {getattr(columns, one.name) for one in fields(columns)}
         numbers: dict[str, NDArray[np.float64]] = {}
         self._others: dict[str, list[FieldValue | None]] = {}
-        for name in frame.columns:
-            if name in own or frame[name].null_count() == frame.height:
+        for name in feature_names(frame, columns):
+            if frame[name].null_count() == frame.height:
                 continue
             found = _feature(frame[name], path)
             if isinstance(found, list):
