@@ -91,9 +91,7 @@ def pack_many(block: Features) -> list[bytes]:
             f"view {view} of an example is not distinct and rising at its hash number "
             f"{bad - offsets[example, view]}"
         )
-    packed = out[: ends[-1] if n else 0].tobytes()
-    bounds = [0, *ends.tolist()]
-    return [packed[start:end] for start, end in pairwise(bounds)]
+    return [out[start:end].tobytes() for start, end in pairwise([0, *ends.tolist()])]
 
 
 def unpack_example(packed: bytes) -> Example:
