@@ -26,9 +26,7 @@ __all__ = [
     "reciprocal_rank",
 ]
 
-_Kernel = Callable[
-    [NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], int, NDArray[np.float64]], None
-]
+_Kernel = Callable[[NDArray[np.float64], NDArray[np.int64], int, NDArray[np.float64]], None]
 _MOST_GRADE = 60.0  # two to this power is a number yet
 
 
@@ -95,7 +93,10 @@ def ndcg(
     >>> ndcg([0.9, 0.5, 0.1], [0, 1, 0], [0, 3]).round(4).tolist()
     [0.6309]
     """
-    return _by_query(kernels.discounted_gain, scores, _worth(grades, gain), offsets, cutoff)
+    worth = _worth(grades, gain)
+    reached = _by_query(kernels.discounted_gain, scores, worth, offsets, cutoff)
+    ideal = _by_query(kernels.discounted_gain, worth, worth, offsets, cutoff)
+    return np.divide(reached, ideal, out=np.full_like(ideal, np.nan), where=ideal > 0.0)
 
 
 def reciprocal_rank(
@@ -242,12 +243,7 @@ def _by_query(
         raise DataError(f"offsets must rise from 0 to {given.size}")
     if cutoff is not None and cutoff < 1:
         raise DataError(f"a cutoff is {cutoff}; it must be 1 or more")
-    out = np.empty(bounds.size - 1)
-    kernel(
-        given,
-        np.ascontiguousarray(worth),
-        bounds,
-        given.size + 1 if cutoff is None else cutoff,
-        out,
-    )
+    ordered, out = np.empty(given.size), np.empty(bounds.size - 1)
+    kernels.order_gains(given, np.ascontiguousarray(worth), bounds, ordered)
+    kernel(ordered, bounds, given.size + 1 if cutoff is None else cutoff, out)
     return out
