@@ -1,7 +1,7 @@
 """What a learner has learnt as one text of bytes and large arrays, and back: equal for equal."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -21,7 +21,9 @@ _PARTS = 64
 _SCALARS = (bool, int, float, str, type(None))
 _MAPPINGS: Mapping[type, str] = {dict: "dict", OrderedDict: "ordered"}
 _SEQUENCES: Mapping[type, str] = {list: "list", tuple: "tuple", set: "set"}
-_MAKERS: Mapping[str, type] = {tag: kind for kind, tag in _SEQUENCES.items()}
+_MAKERS: Mapping[str, type] = {
+    tag: kind for kind, tag in (*_MAPPINGS.items(), *_SEQUENCES.items())
+}
 _ARRAYS = frozenset({"array", "large", "begun"})
 
 
@@ -75,13 +77,16 @@ class _Freezer:
         if kind in _SCALARS:
             return value
         if kind in _MAPPINGS:
+            if all(type(one) is str for one in value) and _are_scalars(value.values()):
+                return ["plain", _MAPPINGS[kind], dict(value)]
             flat = [self.plain(one) for pair in value.items() for one in pair]
             return [_MAPPINGS[kind], *flat]
         if kind in _SEQUENCES:
-            if all(type(one) is str for one in value) and kind is list:
-                return ["texts", value]
             # A set's order is another one in each process.
-            return [_SEQUENCES[kind], *map(self.plain, sorted(value) if kind is set else value)]
+            parts = sorted(value) if kind is set else list(value)
+            if _are_scalars(parts):
+                return ["plain", _SEQUENCES[kind], parts]
+            return [_SEQUENCES[kind], *map(self.plain, parts)]
         if isinstance(value, np.ndarray | np.generic):
             return self._array(np.asarray(value))
         if kind in self._records:
@@ -101,6 +106,10 @@ class _Freezer:
             self.arrays[name] = array[:n_used]
             return ["begun", name, len(array)]
         return ["array", array.dtype.str, list(array.shape), array.tobytes()]
+
+
+def _are_scalars(values: Iterable[Any]) -> bool:
+    return all(type(one) in _SCALARS for one in values)
 
 
 def _used(array: NDArray[Any]) -> int:
@@ -126,12 +135,11 @@ def _thawed(
     tag, *rest = value
     if tag in _ARRAYS:
         return _array(tag, rest, arrays)
-    if tag == "texts":
-        return rest[0]
+    if tag == "plain":  # as it is, and quicker: nothing below is to be thawed
+        return _MAKERS[rest[0]](rest[1])
     parts = [_thawed(one, arrays, records) for one in rest]
-    if tag in {"dict", "ordered"}:
-        pairs = zip(parts[::2], parts[1::2], strict=True)
-        return OrderedDict(pairs) if tag == "ordered" else dict(pairs)
+    if tag in _MAPPINGS.values():
+        return _MAKERS[tag](zip(parts[::2], parts[1::2], strict=True))
     if tag in _MAKERS:
         return _MAKERS[tag](parts)
     kind = records[tag]

@@ -68,7 +68,7 @@ class Reranker:
         self._versions_stamp = self._versions.stamp()
         self._is_begun = False
         self._keeps = False
-        self._online = self._fresh(None)
+        self._online: OnlineRanker  # there is none before the first ranking
         self._rng = np.random.default_rng()
 
     @classmethod
