@@ -5,7 +5,10 @@ from numpy.typing import NDArray
 
 from mtspam.config import RankingSettings
 
-__all__ = ["explored"]
+__all__ = ["PROPENSITY", "explored"]
+
+PROPENSITY = "propensity"
+"""The field of a candidate that says how likely it came to stand where it was shown."""
 
 
 def explored(

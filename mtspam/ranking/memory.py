@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mtspam.config import RankingSettings
 from mtspam.journal.searchpacking import BlockFields
 from mtspam.kernels.residual import gather_hashes
+from mtspam.ranking.exploring import PROPENSITY
 from mtspam.ranking.residual import CandidateHashes
 from mtspam.search.events import Event, FieldValue, Interaction, Item, RankingShown
 from mtspam.search.keys import key
@@ -212,7 +213,8 @@ class Memory:
             known = np.flatnonzero(~np.isnan(own).all(axis=0)).tolist()
             every = list(self._names)
             names += [every[place] for place in sorted(known, key=lambda place: first[place])]
-        names += _block_of(ranking)[0]
+        # What came of a ranking is not known when it is asked for, and no feature.
+        names += [name for name in _block_of(ranking)[0] if name != PROPENSITY]
         return tuple(dict.fromkeys(names))
 
     def values(self, ranking: RankingShown, columns: tuple[str, ...]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from mtspam.errors import DataError
+from mtspam.ranking.exploring import PROPENSITY
 from mtspam.ranking.records import Rescored
 from mtspam.search.events import RankingShown
 
@@ -27,7 +28,7 @@ def shown(ranking: RankingShown, rescored: Rescored) -> RankingShown:
     items = []
     for place, propensity in zip(rescored.order.tolist(), rescored.propensities, strict=True):
         item = ranking.items[place]
-        fields = {**item.fields, "propensity": float(propensity)}
+        fields = {**item.fields, PROPENSITY: float(propensity)}
         # Clicks are to teach how far the host is right, not how far we are.
         items.append(replace(item, fields=fields, host_place=hosts[place]))
     return replace(ranking, items=tuple(items))

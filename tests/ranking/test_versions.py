@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from mtspam.config import Settings
 from mtspam.errors import ModelError, StateLockedError
 from mtspam.ranking.reranker import Reranker
+from mtspam.ranking.showing import shown
 from mtspam.ranking.versions import VersionStore
 from mtspam.search.events import Interaction, RankingShown, ShownItem
 
@@ -74,3 +76,20 @@ def test_an_unknown_version_is_answered_with_those_there_are(ranker, state):
         with pytest.raises(ModelError, match=r"no version '\.\./0001'; there are: 0001"):
             ask("../0001")
     assert store.load("0001").facts["n_queries"] == N_RANKINGS
+
+
+def test_what_came_of_a_ranking_is_no_feature(state, small):
+    """How likely a candidate was put where it stood is known of rankings shown, not of new ones."""
+    settings = Settings(ranking=replace(small, explore_places=4, explore_rate=0.4))
+    with Reranker.open(state, settings) as ranker:
+        for n in range(N_RANKINGS):
+            items = tuple(ShownItem(f"d{k}", fields={"match": (k * n) % 5}) for k in range(4))
+            asked = RankingShown(id=f"r{n}", time=n, items=items)
+            made = shown(asked, ranker.rescore_ranking(asked))
+            assert made.items[0].fields["propensity"] <= 1.0
+            best = max(items, key=lambda one: one.fields["match"]).item
+            click = Interaction(id=f"c{n}", time=n, kind="click", item=best, ranking=f"r{n}")
+            ranker.feedback([made, click])
+        columns = ranker.versions.columns(ranker.train())
+    assert "match" in columns
+    assert "propensity" not in columns
