@@ -73,6 +73,36 @@ class HistorySettings(Section):
         doc="How much chance there is in one click.",
         reason="the variance of a click that one in seven gets",
     )
+    factor_size: int = setting(
+        64,
+        low=1,
+        high=1_024,
+        unit="numbers",
+        doc="Length of the two vectors of a document that foresee what is taken with what.",
+        reason="512 bytes a document; 16 and 32 foresaw less, 128 not more",
+    )
+    factor_repeats: int = setting(
+        16,
+        low=0,
+        high=1_000,
+        unit="users",
+        doc="Users who are drawn at each click so that the vectors learn from them once more.",
+        reason="some microseconds; without, one pass over the clicks learns too little",
+    )
+    factor_rate: float = setting(
+        0.05,
+        low=0.0,
+        high=1.0,
+        doc="How far one step moves the vectors.",
+        reason="with so many repeats, .03 to .1 are alike",
+    )
+    factor_decay: float = setting(
+        0.002,
+        low=0.0,
+        high=1.0,
+        doc="How far what a step touches shrinks, in units of `factor_rate`.",
+        reason=".01 is no better",
+    )
     position_prior: float = setting(
         50.0,
         low=1.0,

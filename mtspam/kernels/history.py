@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from mtspam.kernels._jit import kernel
 
-__all__ = ["add_count", "add_pairs", "pair_features", "read_counts"]
+__all__ = [
+    "add_count",
+    "add_pairs",
+    "field_rates",
+    "latest_seen",
+    "pair_features",
+    "read_counts",
+]
 
 MIX_1 = np.uint64(0x9E3779B97F4A7C15)
 MIX_2 = np.uint64(0xD6E8FEB86659FD93)
@@ -144,6 +151,88 @@ def read_counts(
 
 
 @kernel
+def field_rates(
+    table: tuple[NDArray[np.uint64], NDArray[np.float32], NDArray[np.float64]],
+    slots: NDArray[np.int64],
+    tokens: NDArray[np.uint32],
+    n_tokens: NDArray[np.int32],
+    scopes: tuple[np.uint64, np.uint64],
+    moment: tuple[float, float],
+    prior: tuple[float, float],
+    out: NDArray[np.float64],
+) -> None:
+    """Take the mean rate of each document's field values, for everybody and a market.
+
+    Parameters
+    ----------
+    table
+        Tags, counts and moments of counters, as in `read_counts`.
+    slots
+        Documents, -1 for one that is not known; shape ``(n,)``.
+    tokens, n_tokens
+        Field values of all documents, shape ``(d, t)``, and how many each has, ``(d,)``.
+    scopes
+        Of everybody's counters of field values, and of the market's; 0: no market.
+    moment
+        Now, in seconds, and the rate at which counters fade.
+    prior
+        The rate of anything, and how many impressions that is worth; a market's rate is drawn
+        towards everybody's.
+    out
+        Overwritten, shape ``(n, 2)``; the mean has the rate of anything as one value more.
+    """
+    tags, counts, when = table
+    now, fading = moment
+    mean, strength = prior
+    for i in range(slots.shape[0]):
+        n = n_tokens[slots[i]] if slots[i] >= 0 else 0
+        totals = (0.0, 0.0)
+        for t in range(n):
+            value = np.uint64(tokens[slots[i], t])
+            above = mean
+            rates = (mean, mean)
+            for s in range(2):
+                if scopes[s] != np.uint64(0):
+                    shown = clicks = 0.0
+                    place = _find(tags, _mixed(value, scopes[s]))
+                    if place >= 0:
+                        fade = math.exp(-fading * max(0.0, now - when[place]))
+                        shown = counts[place, 0] * fade
+                        clicks = counts[place, 1] * fade
+                    above = (clicks + strength * above) / (max(shown, clicks) + strength)
+                rates = (above, rates[1]) if s == 0 else (rates[0], above)
+            totals = (totals[0] + rates[0], totals[1] + rates[1])
+        out[i, 0] = (totals[0] + mean) / (n + 1.0)
+        out[i, 1] = (totals[1] + mean) / (n + 1.0)
+
+
+@kernel
+def latest_seen(
+    slots: NDArray[np.int64],
+    ring: NDArray[np.int64],
+    when: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """Write when each document was last in a ring, NaN if it never was.
+
+    Parameters
+    ----------
+    slots
+        Documents, shape ``(n,)``.
+    ring, when
+        Documents seen and when; shape ``(m,)``.
+    out
+        Overwritten, shape ``(n,)``.
+    """
+    for i in range(slots.shape[0]):
+        latest = -np.inf
+        for k in range(ring.shape[0]):
+            if ring[k] == slots[i] and when[k] > latest:
+                latest = when[k]
+        out[i] = latest if latest > -np.inf else np.nan
+
+
+@kernel
 def add_pairs(
     marks: NDArray[np.uint8],
     tags: NDArray[np.uint64],
@@ -247,7 +336,6 @@ def pair_features(
     n_taken: NDArray[np.float64],
     candidates: NDArray[np.uint64],
     n_candidates: NDArray[np.float64],
-    held: np.uint64,
     prior: float,
     out: NDArray[np.float64],
 ) -> None:
@@ -261,14 +349,12 @@ def pair_features(
         Documents that the user took, and how often each was taken by anybody; shape ``(m,)``.
     candidates, n_candidates
         The same of the candidates, shape ``(n,)``.
-    held
-        A document whose taking by this user is to be left out of all counts, as if it had never
-        been; 0: none.
     prior
         Added to each document's count: pairs of rare documents are chance.
     out
-        Overwritten, shape ``(n, 6)``: sum of cosines; of conditional rates; the two largest
-        cosines; how many of the taken were ever taken with it; ridge regression on the taken.
+        Overwritten, shape ``(n, 8)``: sum of cosines; of conditional rates; the two largest
+        cosines; how many of the taken were ever taken with it; ridge regression on the taken;
+        the mean of Jaccard's coefficients, those of rare documents shrunk, and the largest one.
     """
     m = taken.shape[0]
     gram, ridge = np.zeros((m, m)), 10.0 * prior
@@ -281,15 +367,13 @@ def pair_features(
             gram[j, i] = both
     alpha = _solve(gram, LEAST_PIVOT * ridge)
     for c in range(candidates.shape[0]):
-        is_held = candidates[c] == held and held != np.uint64(0)
-        less = 1.0 if is_held else 0.0
-        n_c = max(0.0, n_candidates[c] - less)
-        for j in range(6):
+        n_c = n_candidates[c]
+        for j in range(8):
             out[c, j] = 0.0
         for i in range(m):
             if taken[i] == candidates[c]:
                 continue
-            both = _together(marks, tags, together, scope, taken[i], candidates[c]) - less
+            both = _together(marks, tags, together, scope, taken[i], candidates[c])
             if both <= 0.0:
                 continue
             cosine = both / math.sqrt((n_c + prior) * (n_taken[i] + prior))
@@ -302,4 +386,9 @@ def pair_features(
                 out[c, 3] = cosine
             out[c, 4] += 1.0
             out[c, 5] += both * alpha[i]
+            # Counts fade, pairs do not: who took either are at least those who took both.
+            either = max(n_c + n_taken[i] - both, both)
+            out[c, 6] += both / (either + 2.0 * prior)
+            out[c, 7] = max(out[c, 7], both / (either + 0.5 * prior))
         out[c, 5] /= math.sqrt(n_c + prior)
+        out[c, 6] /= max(m, 1)

@@ -94,23 +94,15 @@ class History:
         elif isinstance(event, Interaction):
             self._interact(event)
 
-    def read(self, ranking: RankingShown, *, without: str = "") -> NDArray[np.float32]:
+    def read(self, ranking: RankingShown) -> NDArray[np.float32]:
         """Return features of candidates as of the ranking's time.
-
-        Parameters
-        ----------
-        ranking
-            The candidates.
-        without
-            A document which this user took once: features are as if that had never been. For
-            training on purchases that have no time.
 
         Returns
         -------
         NDArray
             Shape ``(n, len(columns))``.
         """
-        return self._reader.read(ranking, without)
+        return self._reader.read(ranking)
 
     def _show(self, event: RankingShown) -> None:
         if event.id in self._pending:
@@ -165,7 +157,7 @@ class History:
     def _take(self, user: str, market: str, slot: int, now: float) -> None:
         """Note that a user took a document, and with which others."""
         state = self._state
-        others = state.take(user, slot, now)
+        others = state.take(user, slot, market, now)
         if others is None:
             return
         item = state.item_keys[slot]

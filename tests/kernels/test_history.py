@@ -68,16 +68,18 @@ def test_pairs_are_cosines_of_who_took_both() -> None:
     taken = np.array([5, 6], np.uint64)
     add_pairs(marks, tags, together, one, np.uint64(7), taken, 3.0)
     add_pairs(marks, tags, together, one, taken[0], taken[1:], 1.0)
-    out = np.zeros((2, 6))
+    out = np.zeros((2, 8))
     candidates = np.array([7, 8], np.uint64)
     pair_features(
         marks, tags, together, one, taken, np.array([4.0, 9.0]), candidates,
-        np.array([3.0, 2.0]), np.uint64(0), 1.0, out,
+        np.array([3.0, 2.0]), 1.0, out,
     )  # fmt: skip
     nearest, second = 3.0 / np.sqrt(4.0 * 5.0), 3.0 / np.sqrt(4.0 * 10.0)
     gram = np.diag([14.0, 19.0])  # the user's own pair counts for nothing
     ridge = 3.0 * np.linalg.solve(gram, np.ones(2)).sum() / np.sqrt(4.0)
+    jaccard = (3.0 / (4.0 + 2.0) + 3.0 / (9.0 + 2.0)) / 2.0  # of 3, 4 and 9 takers 3 are the same
     expected = [nearest + second, 3.0 / 5.0 + 3.0 / 10.0, nearest, second, 2.0, ridge]
+    expected += [jaccard, 3.0 / (4.0 + 0.5)]
     np.testing.assert_allclose(out[0], expected, rtol=1e-6)
     assert not out[1].any()
 
@@ -96,10 +98,10 @@ def test_ridge_regression_stays_bounded_where_counts_faded_and_pairs_did_not(kep
             both = float(taken_by[:, i] @ taken_by[:, j])
             add_pairs(marks, tags, together, scope, keys[i], keys[j : j + 1], both)
     faded = taken_by.sum(axis=0) * rng.uniform(kept, 1.0, 60)
-    out = np.empty((10, 6))
+    out = np.empty((10, 8))
     pairs = marks, tags, together, scope
     taken = keys[:50], np.ascontiguousarray(faded[:50])
     candidates = keys[50:], np.ascontiguousarray(faded[50:])
-    pair_features(*pairs, *taken, *candidates, np.uint64(0), 5.0, out)
+    pair_features(*pairs, *taken, *candidates, 5.0, out)
     assert np.isfinite(out).all()
     assert np.abs(out[:, 5]).max() < 100.0

@@ -187,24 +187,44 @@ def test_purchases_that_others_took_together_are_found() -> None:
             )
     history.observe(Interaction(id="x", time=9, kind="purchase", item="a", user="ana"))
     query = _shown("q", ["b", "c"], time=10, user="ana")
-    for name in ("cosine", "conditional", "ridge"):
+    for name in ("cosine", "conditional", "ridge", "jaccard", "nearest jaccard"):
         b, c = _column(history, query, f"together everyone {name}")
         assert b > c == 0.0
 
 
-def test_without_is_as_if_never_taken() -> None:
-    def bought(user: str, item: str) -> Interaction:
-        return Interaction(id=user + item, time=0, kind="purchase", item=item, user=user)
+def _bought(rng: np.random.Generator, markets: dict[str, int]) -> list[Event]:
+    """Purchases of ten things of two tastes, in markets of so many users."""
+    events: list[Event] = []
+    for market, n in markets.items():
+        for user in range(n):
+            first = 5 * (user % 2)
+            events.extend(
+                Interaction(
+                    id=f"{market}{user}-{item}",
+                    time=len(events) + place,
+                    kind="purchase",
+                    item=f"x{first + item}",
+                    user=f"{market}{user}",
+                    market=market,
+                )
+                for place, item in enumerate(rng.permutation(5)[:3].tolist())
+            )
+    return events
 
-    others = [bought(f"p{n}", item) for n in range(4) for item in ("a", "b")]
-    mine = [bought("ana", "a"), bought("ana", "b")]
-    full, less = _folded([*others, *mine]), _folded([*others, mine[0]])
-    query = _shown("q", ["b", "c"], time=10, user="ana")
-    for name in ("cosine", "conditional", "nearest", "ridge", "related"):
-        column = full.columns.index(f"history together everyone {name}")
-        np.testing.assert_allclose(
-            full.read(query, without="b")[:, column], less.read(query)[:, column], rtol=1e-6
-        )
+
+def test_taste_learns_what_goes_together_in_other_markets_too() -> None:
+    rng = np.random.default_rng(3)
+    history = _folded(_bought(rng, {"large": 60}))
+    history.observe(
+        Interaction(id="x", time=999, kind="purchase", item="x0", user="ana", market="small")
+    )
+    names = ["x1", "x2", "x6", "x7", "never seen"]
+    query = _shown("q", names, time=1_000, user="ana", market="small")
+    taste = _column(history, query, "taste")
+    assert min(taste[:2]) > max(taste[2:4])
+    assert taste[4] == 0.0
+    behind = _column(history, query, "taste behind best")
+    np.testing.assert_allclose(behind, np.array(taste) - max(taste), rtol=1e-5)
 
 
 def test_memory_is_bounded_and_the_latest_are_kept() -> None:
