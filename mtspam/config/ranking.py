@@ -170,7 +170,8 @@ class RankingSettings(Section):
     spam_score: bool = setting(
         default=True,
         doc="Whether the log-odds that a document's text is spam, by the starter model, are a "
-        "feature of it, `spam_score`; texts of fewer than 64 characters have none.",
+        "feature of it, `spam_score`, in halves and where it is above 0; texts of fewer than 64 "
+        "characters have none.",
         reason="pages made to be found are written like spam, and trees learn how far to mind; a "
         "text costs some hundredths of a millisecond, once",
     )

@@ -116,6 +116,9 @@ def with_spam_scores(
 ) -> RankingShown:
     """Give candidates whose text is long enough the log-odds that it is spam, as `spam_score`.
 
+    Only where one of them is above 0: where nothing is spam there is nothing to tell apart, and
+    trees are as good without one feature more to choose from.
+
     Parameters
     ----------
     ranking
@@ -131,7 +134,8 @@ def with_spam_scores(
     web datasets", 2011: a document's spam score in its ranking.
     """
     scores = [_score_of(one, spam_score) for one in fields]
-    return _wider(ranking, scores) if any(scores) else ranking
+    is_any_spam = any(score > 0.0 for one in scores for score in one.values())
+    return _wider(ranking, scores) if is_any_spam else ranking
 
 
 def scored(event: Event, spam_score: SpamScore) -> Event:
@@ -143,11 +147,12 @@ def scored(event: Event, spam_score: SpamScore) -> Event:
         return with_spam_scores(event, [one.fields for one in event.items], spam_score)
     if isinstance(event, Item):
         score = _score_of(event.fields, spam_score)
-        return replace(event, fields={**score, **event.fields}) if score else event
+        is_spam = score.get(SPAM, 0.0) > 0.0
+        return replace(event, fields={**score, **event.fields}) if is_spam else event
     return event
 
 
-def _score_of(fields: Mapping[str, FieldValue], spam_score: SpamScore) -> dict[str, FieldValue]:
+def _score_of(fields: Mapping[str, FieldValue], spam_score: SpamScore) -> dict[str, float]:
     # By the names of the fields, so that whoever tells of a document, its score is the same.
     names = sorted(name for name, value in fields.items() if type(value) is not float)
     text = text_of({name: fields[name] for name in names}) if names else ""
@@ -156,7 +161,9 @@ def _score_of(fields: Mapping[str, FieldValue], spam_score: SpamScore) -> dict[s
     return {SPAM: spam_score(text)}
 
 
-def _wider(ranking: RankingShown, more: Sequence[Mapping[str, FieldValue]]) -> RankingShown:
+def _wider(
+    ranking: RankingShown, more: Sequence[Mapping[str, FieldValue] | Mapping[str, float]]
+) -> RankingShown:
     items = (
         replace(one, fields={**known, **one.fields}) if known else one
         for one, known in zip(ranking.items, more, strict=True)

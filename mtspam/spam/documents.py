@@ -19,6 +19,7 @@ OTHER_MODEL = (
 
 _HEAD = b"Content-Type: text/plain; charset=utf-8\n\n"
 _MOST_CHARACTERS = 65_536
+_STEPS = 2
 _REMEMBERED = 20_000
 _NAME_DIGITS = 12
 
@@ -43,7 +44,7 @@ def model_of(scorer: "DocumentScorer | None") -> str:
 
 
 class DocumentScorer:
-    """Says how likely a text is spam, in log-odds; not to be shared between threads.
+    """Says how likely a text is spam, roughly; not to be shared between threads.
 
     It is the starter model that is asked and never what an installation has learnt from mail:
     that changes with every label, and a document must have the score with which trees were grown
@@ -80,13 +81,18 @@ class DocumentScorer:
         self._known: OrderedDict[bytes, float] = OrderedDict()
 
     def __call__(self, text: str) -> float:
-        """Return the log-odds that a text is spam, by its first 65,536 characters."""
+        """Return the log-odds that a text is spam in halves, 0 where it rather is none.
+
+        It is the first 65,536 characters that are read.
+        """
         raw = text[:_MOST_CHARACTERS].encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(raw, digest_size=16).digest()
         score = self._known.get(digest)
         if score is None:
             self._extractor.read(_HEAD + raw)
-            score = self._starter.margin_of(self._extractor.bases, self._extractor.counts)
+            margin = self._starter.margin_of(self._extractor.bases, self._extractor.counts)
+            # To the last digit it would be a name of the document, which trees learn by heart.
+            score = max(0.0, round(_STEPS * margin) / _STEPS)
             self._known[digest] = score
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)

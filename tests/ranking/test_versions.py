@@ -79,7 +79,7 @@ def test_an_unknown_version_is_answered_with_those_there_are(ranker, state):
 
 
 def test_what_came_of_a_ranking_is_no_feature(state, small):
-    """How likely a candidate was put where it stood is known of rankings shown, not of new ones."""
+    """How likely a place was is known of rankings shown, and not of new ones."""
     settings = Settings(ranking=replace(small, explore_places=4, explore_rate=0.4))
     with Reranker.open(state, settings) as ranker:
         for n in range(N_RANKINGS):

@@ -14,6 +14,7 @@ from mtspam.search.text import (
     SPAM,
     TextMatcher,
     query_crosses,
+    scored,
     text_features,
     with_spam_scores,
     with_text_features,
@@ -67,6 +68,16 @@ def test_spam_scores_of_long_texts_alone_and_only_where_there_is_none() -> None:
     asked = replace(_asked("", 3), items=items)
     found = with_spam_scores(asked, fields, lambda _: 3.0)
     assert [one.fields.get(SPAM) for one in found.items] == [3.0, None, -1.0]
+    assert with_spam_scores(asked, fields, lambda _: 0.0) == asked
+    mixed = with_spam_scores(
+        replace(asked, items=items[:2]),
+        [{"text": spam}, {"text": spam * 2}],
+        lambda t: len(t) - 80,
+    )
+    assert [one.fields[SPAM] for one in mixed.items] == [0, 80]
+    assert (
+        SPAM not in scored(Item(id="i", time=0, item="a", fields=fields[0]), lambda _: 0.0).fields
+    )
     texts = []
     twisted = [{"b": spam, "a": short}, {"a": short, "b": spam}, {}]
     with_spam_scores(asked, twisted, lambda text: texts.append(text) or 0.0)
