@@ -336,7 +336,6 @@ def pair_features(
     n_taken: NDArray[np.float64],
     candidates: NDArray[np.uint64],
     n_candidates: NDArray[np.float64],
-    held: np.uint64,
     prior: float,
     out: NDArray[np.float64],
 ) -> None:
@@ -350,14 +349,12 @@ def pair_features(
         Documents that the user took, and how often each was taken by anybody; shape ``(m,)``.
     candidates, n_candidates
         The same of the candidates, shape ``(n,)``.
-    held
-        A document whose taking by this user is to be left out of all counts, as if it had never
-        been; 0: none.
     prior
         Added to each document's count: pairs of rare documents are chance.
     out
-        Overwritten, shape ``(n, 6)``: sum of cosines; of conditional rates; the two largest
-        cosines; how many of the taken were ever taken with it; ridge regression on the taken.
+        Overwritten, shape ``(n, 8)``: sum of cosines; of conditional rates; the two largest
+        cosines; how many of the taken were ever taken with it; ridge regression on the taken;
+        the mean of Jaccard's coefficients, those of rare documents shrunk, and the largest one.
     """
     m = taken.shape[0]
     gram, ridge = np.zeros((m, m)), 10.0 * prior
@@ -370,15 +367,13 @@ def pair_features(
             gram[j, i] = both
     alpha = _solve(gram, LEAST_PIVOT * ridge)
     for c in range(candidates.shape[0]):
-        is_held = candidates[c] == held and held != np.uint64(0)
-        less = 1.0 if is_held else 0.0
-        n_c = max(0.0, n_candidates[c] - less)
-        for j in range(6):
+        n_c = n_candidates[c]
+        for j in range(8):
             out[c, j] = 0.0
         for i in range(m):
             if taken[i] == candidates[c]:
                 continue
-            both = _together(marks, tags, together, scope, taken[i], candidates[c]) - less
+            both = _together(marks, tags, together, scope, taken[i], candidates[c])
             if both <= 0.0:
                 continue
             cosine = both / math.sqrt((n_c + prior) * (n_taken[i] + prior))
@@ -391,4 +386,9 @@ def pair_features(
                 out[c, 3] = cosine
             out[c, 4] += 1.0
             out[c, 5] += both * alpha[i]
+            # Counts fade, pairs do not: who took either are at least those who took both.
+            either = max(n_c + n_taken[i] - both, both)
+            out[c, 6] += both / (either + 2.0 * prior)
+            out[c, 7] = max(out[c, 7], both / (either + 0.5 * prior))
         out[c, 5] /= math.sqrt(n_c + prior)
+        out[c, 6] /= max(m, 1)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtspam.kernels.affinity import affinity, fill_weights
+from mtspam.kernels.factors import read_factors
 from mtspam.kernels.history import field_rates, latest_seen, pair_features, read_counts
 from mtspam.search.events import RankingShown
 from mtspam.search.historystate import MOST_SEEN, HistoryState
@@ -13,7 +14,16 @@ from mtspam.search.keys import key
 
 __all__ = ["COLUMNS", "EVERYBODY", "OF_FIELDS", "HistoryReader"]
 
-_PAIRS = ("cosine", "conditional", "nearest", "second", "related", "ridge")
+_PAIRS = (
+    "cosine",
+    "conditional",
+    "nearest",
+    "second",
+    "related",
+    "ridge",
+    "jaccard",
+    "nearest jaccard",
+)
 COLUMNS = tuple(
     f"history {name}"
     for name in (
@@ -45,8 +55,14 @@ COLUMNS = tuple(
         "affinity behind best",
         "cosine of best",
         "ridge of best",
+        "jaccard of best",
+        "taste",
+        "taste behind best",
     )
 )
+_PAIRS_EVERYONE = 22
+_PAIRS_MARKET = _PAIRS_EVERYONE + len(_PAIRS)
+_BESIDE_BEST = _PAIRS_MARKET + len(_PAIRS)
 
 EVERYBODY = 1
 """The scope of all users; no key of a market or a user is as small."""
@@ -84,7 +100,7 @@ class HistoryReader:
         read_counts(*table, np.array(scopes, np.uint64), values, now, state.rate, out)
         return out
 
-    def read(self, ranking: RankingShown, without: str) -> NDArray[np.float32]:
+    def read(self, ranking: RankingShown) -> NDArray[np.float32]:
         """Return features of candidates, shape ``(n, len(COLUMNS))``."""
         state, now = self._state, ranking.time / 1000.0
         n = len(ranking.items)
@@ -100,31 +116,31 @@ class HistoryReader:
         query = key(f"query {ranking.query.casefold()}", secret) if ranking.query else 0
         counts = self._counts(values, (EVERYBODY, market, user, query), now)
         place = state.user(ranking.user)
-        held = np.array([name == without for name in names]) if without else None
-        if held is not None:
-            counts[held, :3, 1] = np.maximum(counts[held, :3, 1] - 1.0, 0.0)
         if not market:
             counts[:, 1] = 0.0
         self._rates(out, counts)
         self._fields(out, slots, market, now)
         self._user(out, slots, place, now)
-        held_key = np.uint64(key(f"item {without}", secret) if without else 0)
         taken = state.taken_by(place)
-        taken = taken[state.item_keys[taken] != held_key]
         if taken.size:
-            for first, scope, level in ((22, EVERYBODY, 0), (28, market, 1)):
+            for first, scope, level in (
+                (_PAIRS_EVERYONE, EVERYBODY, 0),
+                (_PAIRS_MARKET, market, 1),
+            ):
                 if scope:
-                    self._pairs(
-                        out[:, first : first + 6],
-                        scope,
-                        taken,
-                        (values, counts[:, level, 1], held_key),
-                        now,
-                    )
-        out[:, 34] = out[:, 0] - out[:, 0].max()
-        out[:, 35] = out[:, 15] - out[:, 15].max()
-        out[:, 36] = out[:, 22] / max(out[:, 22].max(), 1e-6)
-        out[:, 37] = out[:, 27] / max(out[:, 27].max(), 1e-6)
+                    own = slice(first, first + len(_PAIRS))
+                    n_values = counts[:, level, 1]
+                    out[:, own] = self._pairs(scope, taken, values, n_values, now)
+        beside = out[:, _BESIDE_BEST:]
+        beside[:, 0] = out[:, 0] - out[:, 0].max()
+        beside[:, 1] = out[:, 15] - out[:, 15].max()
+        for place, name in enumerate(("cosine", "ridge", "jaccard"), 2):
+            column = out[:, _PAIRS_EVERYONE + _PAIRS.index(name)]
+            beside[:, place] = column / max(column.max(), 1e-6)
+        taste = np.empty(n)
+        read_factors(state.given, state.wanted, state.bias, taken, slots, taste)
+        beside[:, 5] = taste
+        beside[:, 6] = taste - taste.max()
         return out.astype(np.float32)
 
     def _rates(self, out: NDArray[np.float64], counts: NDArray[np.float64]) -> None:
@@ -221,31 +237,30 @@ class HistoryReader:
 
     def _pairs(
         self,
-        out: NDArray[np.float64],
         scope: int,
         taken: NDArray[np.int64],
-        candidates: tuple[NDArray[np.uint64], NDArray[np.float64], np.uint64],
+        values: NDArray[np.uint64],
+        n_values: NDArray[np.float64],
         now: float,
-    ) -> None:
+    ) -> NDArray[np.float64]:
+        """Compare documents with those that the user took by who else took both."""
         state = self._state
-        values, n_values, held = candidates
         keys_taken = state.item_keys[taken]
         n_taken = self._counts(keys_taken, (scope,), now)[:, 0, 1]
-        n_values = n_values + (values == held) * (held != 0)
-        table = state.pair_marks, state.pair_tags, state.together
-        pairs = *table, np.uint64(scope)
-        rows = np.zeros((values.size, 6))
+        rows = np.zeros((values.size, len(_PAIRS)))
         pair_features(
-            *pairs,
+            state.pair_marks,
+            state.pair_tags,
+            state.together,
+            np.uint64(scope),
             keys_taken,
             np.ascontiguousarray(n_taken),
             values,
             np.ascontiguousarray(n_values),
-            held,
             _PAIR_PRIOR,
             rows,
         )
-        out[:] = rows
+        return rows
 
 
 def _shrunk(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtspam.config.history import HistorySettings
+from mtspam.kernels.factors import begin_factors, learn_factors, repeat_factors
 from mtspam.search.events import FieldValue, Item
 from mtspam.search.keys import key
 
@@ -25,6 +26,10 @@ _LONGEST_VALUE = 64
 """Longer texts are prose: that is for `mtspam.search.text`."""
 _FREQUENCY_BITS = 18
 _N_PLACES = 256
+_FACTOR_SPREAD = 0.1
+_FACTOR_STEPS = 4
+_MANY_HOMES = 1 << 16
+"""So many markets are told apart where documents are drawn."""
 _DAY_SECONDS = 86_400.0
 
 
@@ -74,6 +79,13 @@ class HistoryState:
         self.pair_marks = np.zeros(1 << (settings.pair_bits - 3), np.uint8)
         self.pair_tags = np.zeros(1 << settings.pair_bits, np.uint64)
         self.together = np.zeros(1 << settings.pair_bits, np.float32)
+        self.given = np.zeros((n, settings.factor_size), np.float32)
+        self.wanted = np.zeros((n, settings.factor_size), np.float32)
+        self.bias = np.zeros(n, np.float32)
+        self._homes = np.zeros(n, np.int32)
+        self._user_homes = np.zeros(m, np.int32)
+        self._home_numbers: dict[str, int] = {}
+        self._generator = np.ones(1, np.uint64)
         self._place_clicks = np.zeros(_N_PLACES)
         self._place_expected = np.zeros(_N_PLACES)
         self.n_shown = 0.0
@@ -99,7 +111,9 @@ class HistoryState:
             self.dwells[slot] = 0.0
             self.generation[slot] += 1
         self._items[name] = slot
-        self.item_keys[slot] = key(f"item {name}", self.secret)
+        item = np.uint64(key(f"item {name}", self.secret))
+        self.item_keys[slot] = item
+        begin_factors(self.given, self.wanted, self.bias, slot, item, _FACTOR_SPREAD)
         return slot
 
     def known(self, names: Sequence[str]) -> NDArray[np.int64]:
@@ -167,7 +181,7 @@ class HistoryState:
         self.seen_when[place, ring] = now
         self.n_seen[place] += slots.size
 
-    def take(self, user: str, slot: int, now: float) -> NDArray[np.int64] | None:
+    def take(self, user: str, slot: int, market: str, now: float) -> NDArray[np.int64] | None:
         """Note what a user took; return what they took before, None if this was among it."""
         self.n_clicked += 1.0
         place = self.user(user, is_new=True)
@@ -188,7 +202,26 @@ class HistoryState:
         self.taken[place, ring] = slot
         self.taken_generation[place, ring] = self.generation[slot]
         self.n_taken[place] += 1
+        home = self._home_numbers.setdefault(market, len(self._home_numbers) % _MANY_HOMES)
+        self._homes[slot] = self._user_homes[place] = home
+        self._learn_factors(np.append(before, slot), home)
         return before
+
+    def _learn_factors(self, taken: NDArray[np.int64], home: int) -> None:
+        """Learn from what a user took, the new one last, and once more from some others."""
+        settings = self.settings
+        rate, decay, generator = settings.factor_rate, settings.factor_decay, self._generator
+        factors = self.given, self.wanted, self.bias
+        n_items = len(self._items)
+        learn_factors(
+            *factors, taken, self._homes, home, n_items, min(_FACTOR_STEPS, taken.size),
+            rate, decay, generator,
+        )  # fmt: skip
+        repeat_factors(
+            *factors, self.taken, self.taken_generation, self.n_taken, self.generation,
+            self._homes, self._user_homes, len(self._users), n_items,
+            settings.factor_repeats, _FACTOR_STEPS, rate, decay, generator,
+        )  # fmt: skip
 
     def taken_by(self, place: int) -> NDArray[np.int64]:
         """Return the documents that the user at a place took lately."""
