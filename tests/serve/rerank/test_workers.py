@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import cohere
 import httpx
 import pytest
 
@@ -59,16 +60,7 @@ def click_often(whole, name, user, n=8):
     for _ in range(n):
         body = {"query": "tree", "documents": TREES, "ids": TREES, "user": user, "journal": True}
         reply = post(whole, "/v2/rerank", body)
-        event = {
-            "event": "interaction",
-            "id": f"c {reply['id']}",
-            "timestamp": str(round(time.time() * 1000)),
-            "type": "click",
-            "item": name,
-            "ranking": reply["id"],
-            "user": user,
-        }
-        assert post(whole, "/feedback", event)["updated"] == 1
+        assert post(whole, "/feedback", click(reply["id"], name, user))["updated"] == 1
 
 
 def test_clicks_show_in_the_next_request_to_any_worker(whole):
@@ -80,6 +72,45 @@ def test_clicks_show_in_the_next_request_to_any_worker(whole):
     assert len(after) == 2
     # Not the last answer of each: the first one, too.
     assert {name for names in after.values() for name in names} == {"elm"}
+
+
+def click(ranking, name="elm", user="ana"):
+    return {
+        "event": "interaction",
+        "id": f"c {ranking}",
+        "timestamp": str(round(time.time() * 1000)),
+        "type": "click",
+        "item": name,
+        "ranking": ranking,
+        "user": user,
+    }
+
+
+def test_the_official_client_is_answered_by_whoever_is_there(whole):
+    """Each request on a connection of its own, which any worker may take."""
+    extras = {"user": "ana", "ids": TREES, "journal": True}
+    for _ in range(8):
+        transport = httpx.HTTPTransport(uds=str(whole.state / "mtspam.sock"))
+        with httpx.Client(transport=transport, timeout=SECONDS) as connections:
+            client = cohere.ClientV2(
+                api_key="none", base_url="http://localhost", httpx_client=connections
+            )
+            reply = client.rerank(
+                model="mtspam",
+                query="tree",
+                documents=TREES,
+                request_options={"additional_body_parameters": extras},
+            )
+        assert post(whole, "/feedback", click(reply.id))["updated"] == 1
+    assert {name for names in first_by_all(whole, "ana").values() for name in names} == {"elm"}
+
+
+def test_a_click_may_be_told_before_its_ranking(whole):
+    for n in range(8):
+        assert post(whole, "/feedback", click(f"r{n}"))["updated"] == 1
+        body = {"query": "tree", "documents": TREES, "ids": TREES, "id": f"r{n}", "user": "ana"}
+        assert post(whole, "/v2/rerank", {**body, "journal": True})["meta"]["is_journalled"]
+    assert {name for names in first_by_all(whole, "ana").values() for name in names} == {"elm"}
 
 
 def test_clicks_outlive_workers_and_the_service(tmp_path):
