@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -242,7 +243,15 @@ def _unpacked(packed: bytes) -> tuple[list[Any], NDArray[np.float64]]:
     words, _, numbers = zlib.decompress(packed[_HEAD.size :], -13).partition(b"\0")
     flat = np.frombuffer(numbers, _WIDTHS[width])
     block = flat.reshape(n_names, n_rows).T.astype(np.float64, order="C")
-    return json.loads(words.decode("utf-8", "surrogatepass")), block
+    return _decoded(words), block
+
+
+def _decoded(words: bytes) -> list[Any]:
+    try:
+        found: list[Any] = msgspec.json.decode(words)
+    except (msgspec.DecodeError, UnicodeDecodeError):  # halves of surrogate pairs are in a name
+        found = json.loads(words.decode("utf-8", "surrogatepass"))
+    return found
 
 
 def _shown(
