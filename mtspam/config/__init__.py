@@ -17,6 +17,7 @@ from mtspam.config.serving import (
     SpamdSettings,
 )
 from mtspam.config.settings import Settings
+from mtspam.config.tls import TlsSettings
 
 __all__ = [
     "ActionsSettings",
@@ -32,5 +33,6 @@ __all__ = [
     "ServeSettings",
     "Settings",
     "SpamdSettings",
+    "TlsSettings",
     "VerdictSettings",
 ]

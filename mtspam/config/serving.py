@@ -17,6 +17,8 @@ __all__ = [
 _PLACES = (
     "Places to listen on, separated by blanks: HOST:PORT, [IPV6]:PORT or /PATH; none if empty."
 )
+_TLS_PLACES = "Places to listen on for encrypted connections; needs `tls.certificate`."
+_TLS_OFF = "off: on loopback there is nobody to hide from"
 _LOOPBACK = "on loopback, so that nothing is open to the world unless it is asked for"
 _AS_PEERS = "the port that clients of the protocol look for"
 
@@ -134,6 +136,7 @@ class SpamdSettings(Section):
     """The protocol of SpamAssassin's spamd, for spamc, Exim and Haraka."""
 
     listen: str = setting("127.0.0.1:1783", doc=_PLACES, reason=_LOOPBACK + "; 783 needs root")
+    tls_listen: str = setting("", doc=_TLS_PLACES, reason=_TLS_OFF)
     allow_tell: bool = setting(
         default=True, doc="Take labels by TELL.", reason="how spamc -L and many plugins teach"
     )
@@ -186,6 +189,7 @@ class HttpSettings(Section):
     """HTTP: rspamd's endpoints, our own, health and metrics."""
 
     listen: str = setting("127.0.0.1:11333", doc=_PLACES, reason=_LOOPBACK + "; " + _AS_PEERS)
+    tls_listen: str = setting("", doc=_TLS_PLACES, reason=_TLS_OFF)
     control: str = setting(
         "mtspam.sock",
         doc="UNIX socket for the commands of this program, relative to the state directory; who "

@@ -22,6 +22,7 @@ from mtspam.config.serving import (
     MilterSettings,
     SpamdSettings,
 )
+from mtspam.config.tls import TlsSettings
 
 __all__ = ["Settings"]
 
@@ -47,6 +48,7 @@ class Settings:
     http: HttpSettings = field(default_factory=HttpSettings)
     milter: MilterSettings = field(default_factory=MilterSettings)
     lmtp: LmtpSettings = field(default_factory=LmtpSettings)
+    tls: TlsSettings = field(default_factory=TlsSettings)
     ranking: RankingSettings = field(default_factory=RankingSettings)
     history: HistorySettings = field(default_factory=HistorySettings)
     rerank: RerankSettings = field(default_factory=RerankSettings)

@@ -7,7 +7,7 @@ from socket import socket
 
 from mtspam.config import Settings
 from mtspam.serve.contract import Face, Service
-from mtspam.serve.listeners import CONTROL, Place, parse_places
+from mtspam.serve.listeners import CONTROL, ENCRYPTED, Place, parse_places, setting_of
 
 __all__ = ["FACES", "places_of", "start_face"]
 
@@ -17,6 +17,8 @@ FACES = {
     CONTROL: "mtspam.serve.http.server",
     "milter": "mtspam.serve.milter.server",
     "lmtp": "mtspam.serve.lmtp.server",
+    f"spamd{ENCRYPTED}": "mtspam.serve.spamd.server",
+    f"http{ENCRYPTED}": "mtspam.serve.http.server",
 }
 """The module of each face, by the name that its listening sockets have."""
 
@@ -31,11 +33,12 @@ def places_of(settings: Settings, state: Path) -> dict[str, tuple[Place, ...]]:
     ConfigError
         Where a place is no place; the text names the setting.
     """
-    places = {
-        name: parse_places(getattr(settings, name).listen, f"{name}.listen")
-        for name in FACES
-        if name != CONTROL
-    }
+    places = {}
+    for name in FACES:
+        if name != CONTROL:
+            key = setting_of(name)
+            section, _, field = key.partition(".")
+            places[name] = parse_places(getattr(getattr(settings, section), field), key)
     control = settings.http.control
     places[CONTROL] = (Place(path=str(state / control)),) if control else ()
     return places
@@ -43,5 +46,6 @@ def places_of(settings: Settings, state: Path) -> dict[str, tuple[Place, ...]]:
 
 async def start_face(name: str, service: Service, sock: socket, settings: Settings) -> Face:
     """Let a face answer on a socket that is bound and listening."""
-    start: _Start = import_module(FACES[name]).start
+    module = import_module(FACES[name])
+    start: _Start = module.start_encrypted if name.endswith(ENCRYPTED) else module.start
     return await start(service, sock, settings)

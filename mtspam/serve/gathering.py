@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import socket
+import ssl
 from abc import ABC, abstractmethod
 from typing import Generic, Protocol, TypeVar
 
+from mtspam.serve.halfclosing import HalfClosing
 from mtspam.serve.limits import connection_limit
 
 __all__ = ["Gathering", "Guest"]
@@ -52,9 +54,13 @@ class Gathering(ABC, Generic[G]):
     def protocol(self) -> asyncio.Protocol:
         """Return what serves a new connection."""
 
-    async def listen(self, sock: socket.socket) -> None:
-        """Begin to take connections."""
-        self._server = await self.loop.create_server(self.protocol, sock=sock)
+    async def listen(self, sock: socket.socket, context: ssl.SSLContext | None = None) -> None:
+        """Begin to take connections, encrypted ones where there is a context."""
+
+        def encrypted() -> asyncio.Protocol:
+            return self.protocol() if context is None else HalfClosing(self.protocol(), context)
+
+        self._server = await self.loop.create_server(encrypted, sock=sock)
 
     def left(self, connection: G) -> None:
         """Take note that a connection is gone."""

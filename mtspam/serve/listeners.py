@@ -11,10 +11,21 @@ from mtspam.errors import ConfigError
 from mtspam.serve.contract import UnavailableError
 from mtspam.serve.unixsockets import bind_unix, remove_socket
 
-__all__ = ["CONTROL", "Listeners", "Place", "inherited_sockets", "parse_places"]
+__all__ = [
+    "CONTROL",
+    "ENCRYPTED",
+    "Listeners",
+    "Place",
+    "inherited_sockets",
+    "parse_places",
+    "setting_of",
+]
 
 CONTROL = "control"
 """Name of the UNIX socket for the commands of this program: the HTTP face, trusted."""
+
+ENCRYPTED = "-tls"
+"""End of the name of a face whose connections are encrypted."""
 
 _BACKLOG = 1024
 _LARGEST_PORT = 65_535
@@ -42,6 +53,21 @@ class Place:
         if self.path:
             return self.path
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def setting_of(face: str) -> str:
+    """Return the key of the setting that says where a face listens.
+
+    Examples
+    --------
+    >>> setting_of("http"), setting_of("http-tls"), setting_of("control")
+    ('http.listen', 'http.tls_listen', 'http.control')
+    """
+    if face == CONTROL:
+        return "http.control"
+    if face.endswith(ENCRYPTED):
+        return f"{face.removesuffix(ENCRYPTED)}.tls_listen"
+    return f"{face}.listen"
 
 
 def parse_places(text: str, setting: str) -> tuple[Place, ...]:
@@ -177,8 +203,7 @@ class Listeners:
                 return [bind_unix(Path(place.path), self._mode)]
             return _bind_tcp(place, self._n_rows)
         except UnavailableError as error:
-            setting = "http.control" if name == CONTROL else f"{name}.listen"
-            raise UnavailableError(f"{setting}: {error}") from error
+            raise UnavailableError(f"{setting_of(name)}: {error}") from error
 
     def of_row(self, row: int, n_rows: int) -> list[tuple[str, socket.socket]]:
         """Return the sockets of one of `n_rows` workers, each with the name of its face."""

@@ -15,6 +15,7 @@ from mtspam.journal.identity import Identity
 from mtspam.serve.children import Child, Lifeline, fork_child
 from mtspam.serve.contract import UnavailableError
 from mtspam.serve.counters import Counters
+from mtspam.serve.encryption import server_context, wants_encryption
 from mtspam.serve.faces import places_of
 from mtspam.serve.listeners import Listeners, inherited_sockets
 from mtspam.serve.live import LiveArea
@@ -55,6 +56,8 @@ def check_settings(settings: Settings, state: Path) -> None:
     owner_of(settings.serve)
     if settings.lmtp.listen:
         next_hop_of(settings.lmtp)
+    if wants_encryption(settings):
+        server_context(settings.tls)
 
 
 class Supervisor:

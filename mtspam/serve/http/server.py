@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from uvicorn.server import ServerState
 
 from mtspam.config import HttpSettings, Settings
 from mtspam.serve.contract import Face, Service
+from mtspam.serve.encryption import listening, server_context
 from mtspam.serve.http.app import build_app
 from mtspam.serve.http.arrivals import MAX_HEAD_BYTES
 from mtspam.serve.http.connections import Connections
@@ -21,7 +23,7 @@ from mtspam.serve.http.passwords import Gate
 from mtspam.serve.http.ranking import RANKING_HANDLERS
 from mtspam.serve.http.scanning import Scanner
 
-__all__ = ["HttpFace", "is_control", "start"]
+__all__ = ["HttpFace", "is_control", "start", "start_encrypted"]
 
 
 class _Rest(HttpToolsProtocol):
@@ -115,6 +117,17 @@ def is_control(sock: socket.socket, settings: HttpSettings) -> bool:
 
 async def start(service: Service, sock: socket.socket, settings: Settings) -> Face:
     """Serve HTTP on a socket that is bound and listening."""
+    return await _start(service, sock, settings, None)
+
+
+async def start_encrypted(service: Service, sock: socket.socket, settings: Settings) -> Face:
+    """Serve HTTPS; as `start`, and raises as `server_context`."""
+    return await _start(service, sock, settings, server_context(settings.tls))
+
+
+async def _start(
+    service: Service, sock: socket.socket, settings: Settings, context: ssl.SSLContext | None
+) -> Face:
     connections = Connections(settings)
     scanner = Scanner(service, settings)
     limit = settings.mail.max_message_bytes
@@ -142,9 +155,5 @@ async def start(service: Service, sock: socket.socket, settings: Settings) -> Fa
     config.load()
     state = ServerState()
     house = House(scanner, connections, limit, lambda: _Rest(config, state, connections))
-    loop = asyncio.get_running_loop()
-    if sock.family == socket.AF_UNIX:
-        server = await loop.create_unix_server(lambda: Door(house), sock=sock)
-    else:
-        server = await loop.create_server(lambda: Door(house), sock=sock)
+    server = await listening(lambda: Door(house), sock, context)
     return HttpFace(server, connections)

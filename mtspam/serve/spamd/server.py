@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import ssl
 
 from mtspam.config import Settings
 from mtspam.serve.contract import (
@@ -13,6 +14,7 @@ from mtspam.serve.contract import (
     Service,
     UnavailableError,
 )
+from mtspam.serve.encryption import server_context
 from mtspam.serve.gathering import Gathering
 from mtspam.serve.spamd.codec import Command, Refusal, Request, RequestReader
 from mtspam.serve.spamd.replies import (
@@ -25,7 +27,7 @@ from mtspam.serve.spamd.replies import (
 from mtspam.spam.records import Reason
 from mtspam.types import Label
 
-__all__ = ["start"]
+__all__ = ["start", "start_encrypted"]
 
 PROTOCOL = "spamd"
 # What a client still sends behind its answered request is thrown away, so that closing does not
@@ -65,8 +67,19 @@ async def start(service: Service, sock: socket.socket, settings: Settings) -> Fa
     settings
         All settings.
     """
+    return await _start(service, sock, settings, None)
+
+
+async def start_encrypted(service: Service, sock: socket.socket, settings: Settings) -> Face:
+    """Serve the protocol over TLS; as `start`, and raises as `server_context`."""
+    return await _start(service, sock, settings, server_context(settings.tls))
+
+
+async def _start(
+    service: Service, sock: socket.socket, settings: Settings, context: ssl.SSLContext | None
+) -> Face:
     face = _SpamdFace(service, settings)
-    await face.listen(sock)
+    await face.listen(sock, context)
     return face
 
 
