@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -164,8 +164,28 @@ def ranking_of(
     DataError
         Where a document is malformed, or there are too many features.
     """
+    items = tuple(_candidates(request, settings))
+    asked = RankingShown(
+        id=id_,
+        time=now,
+        items=items,
+        query=request.query,
+        user=_name(request.user, "user"),
+        market=_name(request.market, "market"),
+        session=_name(request.session, "session"),
+        fields=_values(request.fields or {}, "fields"),
+    )
+    both = list(zip(request.documents, items, strict=True))
+    texts = [{"text": _text_of(document), **one.fields} for document, one in both]
+    ranking = with_text_features(asked, texts)
+    if spam_score is None:
+        return ranking
+    said = [{**_own_text(document), **one.fields} for document, one in both]
+    return with_spam_scores(ranking, said, spam_score)
+
+
+def _candidates(request: RerankRequest, settings: RerankSettings) -> Iterator[ShownItem]:
     names: set[str] = set()
-    items: list[ShownItem] = []
     for place, document in enumerate(request.documents):
         where = f"documents[{place}]"
         own, fields = _read_document(document, where)
@@ -177,37 +197,13 @@ def ranking_of(
                 f"invalid request: too many features: {len(request.documents)} documents times "
                 f"their names may be {settings.max_values} at most"
             )
-        items.append(
-            ShownItem(
-                _name(given, f"{where}.id") or item_key(_text_of(document)),
-                score=math.nan
-                if score is None
-                else bounded(score, f"invalid request: host_scores[{place}]"),
-                fields=fields,
-            )
+        if score is not None:
+            score = bounded(score, f"invalid request: host_scores[{place}]")
+        yield ShownItem(
+            _name(given, f"{where}.id") or item_key(_text_of(document)),
+            score=math.nan if score is None else score,
+            fields=fields,
         )
-    asked = RankingShown(
-        id=id_,
-        time=now,
-        items=tuple(items),
-        query=request.query,
-        user=_name(request.user, "user"),
-        market=_name(request.market, "market"),
-        session=_name(request.session, "session"),
-        fields=_values(request.fields or {}, "fields"),
-    )
-    texts = [
-        {"text": _text_of(document), **one.fields}
-        for document, one in zip(request.documents, items, strict=True)
-    ]
-    ranking = with_text_features(asked, texts)
-    if spam_score is None:
-        return ranking
-    said = [
-        {**_own_text(document), **one.fields}
-        for document, one in zip(request.documents, items, strict=True)
-    ]
-    return with_spam_scores(ranking, said, spam_score)
 
 
 def _own_text(document: str | Mapping[str, Any]) -> dict[str, FieldValue]:
