@@ -105,6 +105,23 @@ class SearchJournal(OpenJournal):
             self._watcher = None
         super().close()
 
+    def append_each(self, groups: Sequence[Sequence[Event]]) -> list[AppendedEvents]:
+        """Add groups of events, all or none, and say what became of each; see `append`.
+
+        The disk is waited for once.
+
+        Raises
+        ------
+        DataError
+            If a field cannot be stored.
+        JournalError
+            If the journal cannot be written to; then it is as it was.
+        """
+        rows = [[self._row(event) for event in group] for group in groups]
+        with self._writing() as connection:
+            n_new = [searchrows.append(connection, group) for group in rows]
+        return [AppendedEvents(n, len(group) - n) for n, group in zip(n_new, rows, strict=True)]
+
     def append(self, events: Iterable[Event]) -> AppendedEvents:
         """Add events, all or none; when this returns they are on the disk.
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtspam.config import Settings
+from mtspam.config import RankingSettings, Settings
 from mtspam.errors import SnapshotError
 from mtspam.journal.search import SearchJournal
 from mtspam.journal.searchrows import Placed
@@ -30,7 +30,7 @@ from mtspam.search.history import History, Shown
 from mtspam.search.historystate import HistoryState
 from mtspam.snapshot import Snapshot, read_snapshot, write_snapshot
 
-__all__ = ["FOLD_SNAPSHOTS", "JournalFold", "state_of"]
+__all__ = ["FOLD_SNAPSHOTS", "JournalFold", "learn_latest", "state_of"]
 
 FOLD_SNAPSHOTS = ("fold.snapshot", "history.snapshot")
 """What was learnt, and what was known when the first ranking came from which something is learnt:
@@ -313,6 +313,30 @@ class JournalFold:
             write_snapshot(path, header, arrays)
             if not self._journal.is_intact(plan.upto):
                 path.unlink(missing_ok=True)  # it holds something of who was just forgotten
+
+
+def learn_latest(
+    online: OnlineRanker, journal: SearchJournal, settings: RankingSettings, *, upto: int
+) -> None:
+    """Let a learner see the journal in order; of older clicks it takes only the history.
+
+    The trees have learnt from all of them.
+
+    Raises
+    ------
+    JournalError
+        If the journal cannot be read.
+    """
+    n_latest = max(settings.replay_rankings, settings.guard_rankings)
+    learns = set(journal.latest_rankings(n_latest, upto=upto))
+    for _, event in journal.events(upto=upto):
+        name = event.id if isinstance(event, RankingShown) else ""
+        if isinstance(event, Interaction):
+            name = event.ranking
+        if name and name not in learns:
+            online.memory.observe(event)
+        else:
+            online.observe(event, teaches_guard=False)
 
 
 def state_of(online: OnlineRanker) -> dict[str, Any]:

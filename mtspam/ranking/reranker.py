@@ -14,7 +14,7 @@ from mtspam.errors import JournalError
 from mtspam.journal.identity import Identity
 from mtspam.journal.search import SearchJournal
 from mtspam.ranking.exploring import explored
-from mtspam.ranking.folding import JournalFold
+from mtspam.ranking.folding import JournalFold, learn_latest
 from mtspam.ranking.memory import Memory
 from mtspam.ranking.online import OnlineRanker
 from mtspam.ranking.reasons import reasons_of
@@ -22,7 +22,7 @@ from mtspam.ranking.records import Learnt, Rescored
 from mtspam.ranking.tables import noting, table_of, truth_of
 from mtspam.ranking.training import train_both
 from mtspam.ranking.versions import Version, VersionStore
-from mtspam.search.events import Event, Interaction, RankingShown, ShownItem
+from mtspam.search.events import Event, RankingShown, ShownItem
 from mtspam.search.history import History
 from mtspam.snapshot import JSON
 from mtspam.state import SECRET_BYTES, StateDirectory
@@ -245,6 +245,21 @@ class Reranker:
             self._follow()
         return Learnt(done.n_new, done.n_same)
 
+    def feedback_each(self, groups: Sequence[Sequence[Event]]) -> list[Learnt]:
+        """Take several requests' events at once, for the time of one; see :meth:`feedback`.
+
+        Raises
+        ------
+        DataError
+            Where an event cannot be stored; then none was.
+        JournalError
+            Where the journal cannot be written to, or this was opened for reading.
+        """
+        done = self._writable().append_each(groups)
+        if self._is_begun:
+            self._follow()
+        return [Learnt(one.n_new, one.n_same) for one in done]
+
     def train(self, told: Mapping[str, JSON] | None = None) -> str:
         """Grow trees from the journal, ask them from now on, and return the version's name.
 
@@ -284,7 +299,7 @@ class Reranker:
         del table, memory
         guard = OnlineRanker(settings, self._memory(), trained.early, truth=truth)
         if settings.validation_share > 0.0:
-            self._replay(guard, upto=position, taught=position)
+            learn_latest(guard, journal, settings, upto=position)
             guard.finish()
         return self._versions.add(
             trained.trunk,
@@ -375,23 +390,3 @@ class Reranker:
         else:
             self._online = self._fresh(self._version)
         self._is_begun = True
-
-    def _replay(self, online: OnlineRanker, *, upto: int, taught: int) -> None:
-        """Let a learner see the journal by time; of older clicks it takes only the history.
-
-        Parameters
-        ----------
-        taught
-            Up to this event the trees have learnt from them.
-        """
-        journal = self._writable()
-        n_latest = max(self._settings.replay_rankings, self._settings.guard_rankings)
-        learns = set(journal.latest_rankings(n_latest, upto=upto))
-        for seq, event in journal.events(upto=upto):
-            name = event.id if isinstance(event, RankingShown) else ""
-            if isinstance(event, Interaction):
-                name = event.ranking
-            if name and name not in learns:
-                online.memory.observe(event)
-            else:
-                online.observe(event, teaches_guard=seq > taught)

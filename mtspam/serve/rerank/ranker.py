@@ -8,19 +8,21 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import NamedTuple
 
 import msgspec
 
 from mtspam.config import RerankSettings
-from mtspam.errors import DataError, JournalError
+from mtspam.errors import DataError
 from mtspam.ranking.records import Rescored
 from mtspam.ranking.reranker import Reranker
 from mtspam.ranking.showing import shown
-from mtspam.search.events import Event, Item, RankingShown, ShownItem
+from mtspam.search.events import Item, RankingShown, ShownItem
 from mtspam.serve.contract import BusyError, UnavailableError
 from mtspam.serve.counters import Counters
 from mtspam.serve.rerank.answers import FeedbackReply, RerankReply, reply_of
 from mtspam.serve.rerank.feedback import read_events
+from mtspam.serve.rerank.journalling import Journalling
 from mtspam.serve.rerank.requests import (
     RerankRequest,
     fields_of,
@@ -50,6 +52,15 @@ _REASONS: dict[type[Exception], str] = {
 _REMEMBERED = 100_000  # documents whose fields need not be journalled again
 
 
+class _Ranked(NamedTuple):
+    """A ranking that is to be journalled: with news of documents, and as it is shown."""
+
+    ranking: RankingShown
+    rescored: Rescored
+    news: list[Item]
+    after: RankingShown
+
+
 class Ranker:
     """Answers requests; one for each worker.
 
@@ -63,6 +74,7 @@ class Ranker:
 
     def __init__(self, thread: RankerThread, counters: Counters | None = None) -> None:
         self._thread = thread
+        self._journalling = Journalling(thread)
         self._counters = counters
         self._told: OrderedDict[str, str] = OrderedDict()
         self._scorer: DocumentScorer | None = None
@@ -110,10 +122,7 @@ class Ranker:
         """
         began = time.perf_counter()
         with self._counted_refusals():
-            reply = await self._thread.ask(
-                lambda reranker: self._ranked(reranker, request, protocol),
-                priority=request.priority or 0,
-            )
+            reply = await self._ranked(request, protocol)
         seconds = time.perf_counter() - began
         if self._counters is not None:
             is_unchanged = all(one.index == place for place, one in enumerate(reply.results))
@@ -137,19 +146,51 @@ class Ranker:
         """
         began = time.perf_counter()
 
-        def work(reranker: Reranker) -> FeedbackReply:
-            events = read_events(body, self.settings, self._spam_score())
-            done = _append(reranker, events)
+        def reply_to(n_new: list[int]) -> FeedbackReply:
             millis = round((time.perf_counter() - began) * 1000)
-            return FeedbackReply(len(events), "ok", millis, done)
+            return FeedbackReply(len(events), "ok", millis, n_new[0])
 
         with self._counted_refusals():
-            reply = await self._thread.ask(work)
+            events = await self._thread.do(
+                lambda: read_events(body, self.settings, self._spam_score())
+            )
+            reply = await self._journalling.append([events], reply_to)
         if self._counters is not None:
             self._counters.count("rank:event:new", reply.updated)
             self._counters.count("rank:event:same", reply.accepted - reply.updated)
         _log.info("feedback", extra={"events": reply.accepted, "new": reply.updated})
         return reply
+
+    async def _ranked(self, request: RerankRequest, protocol: int) -> RerankReply:
+        """Rank, and journal what is shown where that was asked for."""
+        priority, journal = request.priority or 0, self.settings.journal
+        is_journalled = journal == "all" or (journal != "off" and bool(request.journal))
+
+        def replied(ranking: RankingShown, rescored: Rescored, warning: str | None) -> RerankReply:
+            return reply_of(request, ranking, rescored, protocol=protocol, warning=warning)
+
+        def work(reranker: Reranker) -> RerankReply | _Ranked:
+            ranking, rescored = self._rescored(reranker, request)
+            if is_journalled:
+                return _Ranked(ranking, rescored, *self._to_journal(request, ranking, rescored))
+            warning = "rankings are not journalled here" if request.journal else None
+            return replied(ranking, rescored, warning)
+
+        found = await self._thread.ask(work, priority=priority)
+        if not isinstance(found, _Ranked):
+            return found
+
+        def reply_to(n_new: list[int]) -> RerankReply:
+            self._remember(found.news)
+            warning = "" if n_new[1] else "a ranking of this id was journalled before"
+            return replied(found.ranking, found.rescored, warning)
+
+        groups = found.news, [found.after]
+        try:
+            return await self._journalling.append(groups, reply_to, priority=priority)
+        except (BusyError, UnavailableError, DataError) as problem:
+            warning = f"the ranking was not journalled: {problem}"
+            return replied(found.ranking, found.rescored, warning)
 
     @contextmanager
     def _counted_refusals(self) -> Iterator[None]:
@@ -171,49 +212,30 @@ class Ranker:
                 _log.warning(OTHER_MODEL)
         return self._scorer
 
-    def _ranked(self, reranker: Reranker, request: RerankRequest, protocol: int) -> RerankReply:
+    def _rescored(
+        self, reranker: Reranker, request: RerankRequest
+    ) -> tuple[RankingShown, Rescored]:
         id_ = str(request.id) if request.id not in (None, "") else secrets.token_hex(_ID_BYTES)
         now = int(time.time() * 1000)
         ranking = ranking_of(
             request, self.settings, id_=id_, now=now, spam_score=self._spam_score()
         )
-        rescored = reranker.rescore_ranking(ranking, explain=bool(request.explain))
-        return reply_of(
-            request,
-            ranking,
-            rescored,
-            protocol=protocol,
-            warning=self._journalled(reranker, request, ranking, rescored),
-        )
+        return ranking, reranker.rescore_ranking(ranking, explain=bool(request.explain))
 
-    def _journalled(
-        self,
-        reranker: Reranker,
-        request: RerankRequest,
-        ranking: RankingShown,
-        rescored: Rescored,
-    ) -> str | None:
-        """Journal what is shown; return why it was not, empty if it was, None if nobody asked."""
-        journal = self.settings.journal
-        if journal == "off":
-            return "rankings are not journalled here" if request.journal else None
-        if not (journal == "all" or request.journal):
-            return None
+    def _to_journal(
+        self, request: RerankRequest, ranking: RankingShown, rescored: Rescored
+    ) -> tuple[list[Item], RankingShown]:
+        """Return what is to be journalled of what is shown: news of documents, the ranking."""
         after = shown(ranking, rescored)
         # What was not shown was not passed over.
         items = [_without_texts(item) for item in after.items[: request.top_n or None]]
-        news = self._news_of(request, ranking)
-        try:
-            if news:
-                _append(reranker, news)
-            n_new = _append(reranker, [replace(after, items=tuple(items))])
-        except (UnavailableError, DataError) as problem:
-            return f"the ranking was not journalled: {problem}"
+        return self._news_of(request, ranking), replace(after, items=tuple(items))
+
+    def _remember(self, news: Sequence[Item]) -> None:
         for item in news:
             self._told[item.item] = item.id
         while len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
-        return "" if n_new else "a ranking of this id was journalled before"
 
     def _news_of(self, request: RerankRequest, ranking: RankingShown) -> list[Item]:
         """Return what the request says of documents and this worker did not journal before."""
@@ -236,17 +258,3 @@ def _without_texts(item: ShownItem) -> ShownItem:
         name: value for name, value in item.fields.items() if isinstance(value, float | int)
     }
     return replace(item, fields=numbers)
-
-
-def _append(reranker: Reranker, events: Sequence[Event]) -> int:
-    """Journal events and return how many were new.
-
-    Raises
-    ------
-    UnavailableError
-        Where the journal cannot be written to.
-    """
-    try:
-        return reranker.feedback(events).n_new
-    except JournalError as problem:
-        raise UnavailableError(str(problem)) from problem
