@@ -1,28 +1,34 @@
 """Measure how well results are ranked: mtspam and its peers, on the same rankings.
 
-``python benchmarks/quality_rank.py --size tiny|full [--task NAME]`` prints a table for each corpus
-and leaves a JSON for each in ``benchmarks/results/``.
+``python benchmarks/quality_rank.py --size tiny|full [--task NAME]`` prints figures and paired
+differences of each task and leaves a JSON of each in ``benchmarks/results/``. Tiny takes a minute,
+full some twenty.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from corpora import DEFAULT_DATA, MissingDataError
-from rank_corpora import Purchases, movielens_events, ranklens_events, xmrec
+from numpy.typing import NDArray
+from rank_corpora import Purchases, ranklens_events, xmrec
+from rank_films import CANDIDATES_RULE, film_events, films_wheel
+from rank_gaps import Gap, Outcome, gap_of, print_gaps, print_rows
+from rank_hosts import by_history, made_noise, made_queries, reordered
 from rank_peers import PEERS, Scores
 from results import write_result
 
-from mtspam.commands.rank_evaluation import HeldOut, evaluate_events, set_apart
-from mtspam.config import Settings
+from mtspam.commands.rank_evaluation import HeldOut, evaluate_events, events_table, set_apart
+from mtspam.config import RankingSettings, Settings
 from mtspam.evaluate.figures import as_json
 from mtspam.evaluate.ranking import RankRow, earlier_queries, rank_rows
-from mtspam.metrics.ranking import difference_interval, ndcg
 from mtspam.ranking.training import train_both
-from mtspam.search.events import Interaction, RankingShown, ShownItem
+from mtspam.search.events import Event, Interaction, RankingShown, ShownItem
 from mtspam.search.features import FeatureTable
 from mtspam.search.history import History
 from mtspam.search.keys import keys
@@ -43,7 +49,19 @@ _ROUNDS = {"tiny": 20, "full": 200}
 """Trees of each peer."""
 _OUR_ROUNDS = {"tiny": 40, "full": Settings().ranking.rounds}
 """Our trees at most: they stop early."""
-_MOVIE_SHARE = {"tiny": 0.01, "full": 0.2}
+_FILM_SHARE = {"tiny": 0.05, "full": 1.0}
+_FILM_SEEDS = {"tiny": (0,), "full": (0, 1, 2)}
+_HOST_FILM_SHARE = {"tiny": 0.05, "full": 0.3}
+_N_MADE = {"tiny": (100,), "full": (100, 400, 1_500)}
+"""Made rankings that are learnt from."""
+_N_MADE_TESTED = {"tiny": 100, "full": 1_000}
+_WIDTH = 99
+_STRENGTHS = (0.7, 1.5, 4.0)
+_CUTS = {
+    "tiny": {},
+    "full": {"64 to 80 %": (0.64, 0.8), "last 30 %": (0.7, 1.0), "last 40 %": (0.6, 1.0)},
+}
+"""What is tested on beside the last fifth of RankLens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,19 +73,23 @@ class Plan:
     data
         The folder of the corpora.
     wheel
-        The wheel of recbole, which holds MovieLens.
+        The wheel of recbole, which holds MovieLens; None: it is fetched.
     """
 
     size: str
     data: Path
-    wheel: Path
+    wheel: Path | None
     seed: int
 
     @property
     def settings(self) -> Settings:
-        """Our settings: the defaults, but for the number of trees where it has to be quick."""
+        """Our settings: the defaults, but for the number of trees where it has to be quick.
+
+        One thread: figures are the same on any machine, and a busy one does not wait for itself.
+        """
         settings = Settings()
-        return replace(settings, ranking=replace(settings.ranking, rounds=_OUR_ROUNDS[self.size]))
+        own = replace(settings.ranking, rounds=_OUR_ROUNDS[self.size], threads=1)
+        return replace(settings, ranking=own)
 
 
 def _with_peers(found: HeldOut, *, columns: list[str], rounds: int) -> dict[str, Scores]:
@@ -82,39 +104,146 @@ def _events_task(found: HeldOut, plan: Plan) -> list[RankRow]:
     plain = [name for name in found.whole.columns if not name.startswith("history ")]
     scores = _with_peers(found, columns=plain, rounds=_ROUNDS[plan.size])
     scores["item-to-item"] = found.table.column("history together everyone cosine").astype(float)
-    earlier = earlier_queries(found.whole)[-found.table.n_queries :]
-    return rank_rows(found.table, scores, earlier, seed=plan.seed)
+    return rank_rows(found.table, scores, _earlier(found), seed=plan.seed)
 
 
-def _ranklens(plan: Plan) -> list[RankRow]:
+def _earlier(found: HeldOut) -> NDArray[np.int64]:
+    return earlier_queries(found.whole)[-found.table.n_queries :]
+
+
+def _ranklens(plan: Plan) -> Outcome:
     events = ranklens_events(plan.data, _N_RANKINGS[plan.size])
-    return _events_task(evaluate_events(events, plan.settings, held_out=0.2), plan)
+    found = evaluate_events(events, plan.settings, held_out=0.2)
+    rows, gaps = _events_task(found, plan), _over_rate(found, "last 20 %")
+    for name, (begin, end) in _CUTS[plan.size].items():
+        part = _until(events, end)
+        cut = evaluate_events(part, plan.settings, held_out=1.0 - begin / end)
+        gaps += _over_rate(cut, name)
+        rows += [
+            replace(row, split=f"{name}, {row.split}")
+            for row in rank_rows(cut.table, cut.scores, _earlier(cut), seed=plan.seed)
+            if row.split in {"all", "ranking 1", "ranking 5"}
+        ]
+    return Outcome(rows, gaps)
 
 
-def _movielens(plan: Plan) -> list[RankRow]:
+def _until(events: list[Event], share: float) -> list[Event]:
+    """Return the first rankings with what was done, and all else."""
+    shown = [event.id for event in events if isinstance(event, RankingShown)]
+    gone = set(shown[round(share * len(shown)) :])
+    return [
+        event
+        for event in events
+        if not (isinstance(event, RankingShown) and event.id in gone)
+        and not (isinstance(event, Interaction) and event.ranking in gone)
+    ]
+
+
+def _over_rate(found: HeldOut, cut: str) -> list[Gap]:
+    """Compare all of it with the smoothed click-through rate: whole, first and fifth rankings."""
+    earlier = _earlier(found)
+    both = found.scores["full"], found.scores["smoothed CTR"]
+    parts = {"all": earlier >= 0, "first": earlier == 0, "fifth": earlier == 4}
+    return [
+        gap_of("full over smoothed CTR", found.table, both, split=f"{cut}, {name}", chosen=chosen)
+        for name, chosen in parts.items()
+        if chosen.any()
+    ]
+
+
+def _movielens(plan: Plan) -> Outcome:
     """Rank by conversion: click and conversion learnt jointly, next to conversion alone."""
-    events = movielens_events(plan.wheel, seed=plan.seed, share=_MOVIE_SHARE[plan.size])
-    settings = plan.settings
-    found = evaluate_events(events, settings, held_out=0.2)
-    n_train = found.whole.n_queries - found.table.n_queries
-    train, test = found.whole.take(np.arange(n_train)), found.table
-    joint = train_both(train, settings.ranking).trunk
-    alone = train_both(_as_click(train), settings.ranking).trunk
-    said = joint.scores(test.values, -1)
-    truth = _as_click(test)
-    scores = {
+    wheel = films_wheel(plan.wheel)
+    rows: list[RankRow] = []
+    gaps: list[Gap] = []
+    print("\n".join(textwrap.wrap(f"movielens: {CANDIDATES_RULE}", _WIDTH)))
+    for seed in _FILM_SEEDS[plan.size]:
+        events = film_events(wheel, seed=seed, share=_FILM_SHARE[plan.size])
+        whole = events_table(events, plan.settings)
+        n_test = round(0.2 * whole.n_queries)
+        train, test = (
+            whole.take(part) for part in np.split(np.arange(whole.n_queries), [-n_test])
+        )
+        scores = _of_conversions(train, test, plan.settings.ranking)
+        truth = _as_click(test)
+        both = scores["joint"], scores["conversion only"]
+        gaps.append(gap_of("joint over conversion only", truth, both, split=f"seed {seed}"))
+        earlier = earlier_queries(whole)[-n_test:]
+        rows += [
+            replace(row, split=f"seed {seed}, {row.split}")
+            for row in rank_rows(truth, scores, earlier, seed=plan.seed)
+            if row.split == "all" or row.split.startswith("history")
+        ]
+    return Outcome(rows, gaps)
+
+
+def _of_conversions(
+    train: FeatureTable, test: FeatureTable, settings: RankingSettings
+) -> dict[str, Scores]:
+    joint = train_both(train, settings).trunk.scores(test.values, -1)
+    alone = train_both(_as_click(train), settings).trunk.scores(test.values, -1)
+    return {
         "popularity": test.column("history clicks everyone").astype(float),
+        "share of clicks that convert": test.column("history conversions everyone").astype(float),
         "item-to-item": test.column("history together everyone cosine").astype(float),
-        "click only": said.click,
-        "conversion only": alone.scores(test.values, -1).click,
-        "joint": said.conversion if said.conversion is not None else said.click,
+        "click only": joint.click,
+        "conversion only": alone.click,
+        "joint": joint.click if joint.conversion is None else joint.conversion,
     }
-    first = ndcg(scores["joint"], truth.click, truth.offsets)
-    second = ndcg(scores["conversion only"], truth.click, truth.offsets)
-    gap = difference_interval(first, second, seed=plan.seed)
-    print(f"  joint over conversion only, nDCG@10: [{gap.low:+.4f}, {gap.high:+.4f}]")
-    earlier = earlier_queries(found.whole)[-test.n_queries :]
-    return rank_rows(truth, scores, earlier, seed=plan.seed)
+
+
+def _hosts(plan: Plan) -> Outcome:
+    """Compare with hosts that rank well: for strangers it must never be worse."""
+    rows: list[RankRow] = []
+    gaps: list[Gap] = []
+    for name, events, held_out in _hosted(plan):
+        found = evaluate_events(events, plan.settings, held_out=held_out)
+        queries = [event.query for event in events if isinstance(event, RankingShown)]
+        parts = {"strangers": _earlier(found) == 0, "others": _earlier(found) > 0}
+        if any(queries):
+            n_train = found.whole.n_queries - found.table.n_queries
+            known = set(queries[:n_train])
+            is_new = np.array([query not in known for query in queries[n_train:]])
+            parts = {"unseen queries": is_new, "seen queries": ~is_new}
+        scores = {"host": found.scores["engine order"], "full": found.scores["full"]}
+        both = scores["full"], scores["host"]
+        gaps += [
+            gap_of("full over host", found.table, both, split=f"{name}, {part}", chosen=chosen)
+            for part, chosen in parts.items()
+            if chosen.any()
+        ]
+        rows += [
+            replace(row, split=f"{name}, {row.split}")
+            for row in rank_rows(found.table, scores, _earlier(found), seed=plan.seed)
+            if row.split in {"all", "history 0"}
+        ]
+    return Outcome(rows, gaps)
+
+
+def _hosted(plan: Plan) -> Iterator[tuple[str, list[Event], float]]:
+    """Yield name, events and the share to test on."""
+    n_tested = _N_MADE_TESTED[plan.size]
+    for n in _N_MADE[plan.size]:
+        share = n_tested / (n + n_tested)
+        for strength in _STRENGTHS:
+            made = made_noise(n + n_tested, strength=strength, seed=plan.seed)
+            yield f"noise, host {strength}, {n}", made, share
+        yield f"made, {n}", made_queries(n + n_tested, n_before=n, seed=plan.seed), share
+    rate = "history rate everyone"
+    try:
+        events = ranklens_events(plan.data, _N_RANKINGS[plan.size])
+        yield "RankLens by rate", reordered(events, *by_history(rate)), 0.2
+    except MissingDataError as error:
+        print(f"hosts: {error}", file=sys.stderr)
+    try:
+        wheel = films_wheel(plan.wheel)
+    except MissingDataError as error:
+        print(f"hosts: {error}", file=sys.stderr)
+        return
+    films = film_events(wheel, seed=plan.seed, share=_HOST_FILM_SHARE[plan.size])
+    yield "films by popularity", reordered(films, *by_history("history clicks everyone")), 0.2
+    cosine = "history together everyone cosine"
+    yield "films by item-to-item", reordered(films, *by_history(cosine, rate)), 0.2
 
 
 def _as_click(table: FeatureTable) -> FeatureTable:
@@ -124,7 +253,7 @@ def _as_click(table: FeatureTable) -> FeatureTable:
     )
 
 
-def _xmrec(plan: Plan) -> list[RankRow]:
+def _xmrec(plan: Plan) -> Outcome:
     purchases = xmrec(plan.data)
     runs = purchases.runs[: _N_QUERIES[plan.size]]
     own = {_TARGET}
@@ -143,7 +272,8 @@ def _xmrec(plan: Plan) -> list[RankRow]:
         scores[f"popularity, {name}"] = test.column("history clicks everyone").astype(float)
     for name, peer in PEERS.items():
         scores[f"{name}, same features"] = peer(train, test, _ROUNDS[plan.size])
-    return rank_rows(test, scores, np.zeros(test.n_queries, np.int64), seed=plan.seed)
+    rows = rank_rows(test, scores, np.zeros(test.n_queries, np.int64), seed=plan.seed)
+    return Outcome(rows)
 
 
 def _bought(purchases: Purchases, markets: set[str]) -> History:
@@ -204,7 +334,7 @@ def _table(history: History, queries: list[tuple[str, list[str], str, str]]) -> 
     )
 
 
-def _example(plan: Plan) -> list[RankRow]:
+def _example(plan: Plan) -> Outcome:
     folder = plan.data / "rank" / "lightgbm_example"
     if not folder.exists():
         raise MissingDataError(f"{folder} is not there")
@@ -212,13 +342,14 @@ def _example(plan: Plan) -> list[RankRow]:
     later = set_apart(list(read_events([str(folder / "rank.test")], form="letor")))
     tested = {event.id for event in later if isinstance(event, RankingShown)}
     found = evaluate_events([*events, *later], plan.settings, held_out=0.2, tested=tested)
-    return _events_task(found, plan)
+    return Outcome(_events_task(found, plan))
 
 
-TASKS: Mapping[str, Callable[[Plan], list[RankRow]]] = {
+TASKS: Mapping[str, Callable[[Plan], Outcome]] = {
     "ranklens": _ranklens,
     "xmrec": _xmrec,
     "movielens": _movielens,
+    "hosts": _hosts,
     "lightgbm_example": _example,
 }
 
@@ -229,23 +360,20 @@ def main() -> None:
     parser.add_argument("--size", choices=("tiny", "full"), default="tiny")
     parser.add_argument("--task", choices=sorted(TASKS), action="append")
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
-    parser.add_argument("--wheel", type=Path, default=Path("recbole-1.2.1-py3-none-any.whl"))
+    parser.add_argument("--wheel", type=Path, help="the wheel of recbole, which has MovieLens")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     plan = Plan(size=given.size, data=given.data, wheel=given.wheel, seed=given.seed)
     for place, name in enumerate(given.task or TASKS):
+        began = time.perf_counter()
         try:
-            rows = TASKS[name](plan)
+            outcome = TASKS[name](plan)
         except MissingDataError as error:
             print(f"{name}: {error}", file=sys.stderr)
             continue
-        print(f"\n{name}, {given.size}")
-        for row in rows:
-            best = row.ndcg_at_10
-            print(
-                f"  {row.split:14} {row.name:32} {row.n_queries:6,} "
-                f"{best.value:.4f} [{best.low:.4f}, {best.high:.4f}]"
-            )
+        print(f"\n{name}, {given.size}, {time.perf_counter() - began:.0f} s")
+        print_rows(outcome.rows)
+        print_gaps(outcome.gaps)
         record = {
             "task": name,
             "place": place,
@@ -253,7 +381,8 @@ def main() -> None:
             "seed": given.seed,
             "metric_rule": METRIC_RULE,
             "settings_digest": plan.settings.digest(),
-            "rows": as_json(rows),
+            "rows": as_json(outcome.rows),
+            "gaps": as_json(outcome.gaps),
         }
         write_result(BENCHMARK, name, record)
 

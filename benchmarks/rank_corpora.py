@@ -1,24 +1,17 @@
-"""The corpora of rankings: events of RankLens, purchases of XMRec, ratings of MovieLens."""
+"""The corpora of rankings: events of RankLens, purchases of XMRec."""
 
 import io
 import lzma
-import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 from corpora import MissingDataError
 
-from mtspam.search.events import Event, Interaction, Item, RankingShown, ShownItem
+from mtspam.search.events import Event, Interaction, RankingShown
 from mtspam.search.reading.reader import read_events
 
-__all__ = ["Purchases", "movielens_events", "ranklens_events", "xmrec"]
-
-_MOVIELENS = "recbole/dataset_example/ml-100k/ml-100k"
-_CONVERSION_RATING = 5.0
-_N_CANDIDATES = 30
+__all__ = ["Purchases", "ranklens_events", "xmrec"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,68 +79,3 @@ def _pairs(path: Path) -> pl.DataFrame:
     return frame.select(
         user=pl.col("userId"), item=pl.col("itemId"), market=pl.col("userId").str.slice(0, 2)
     )
-
-
-def movielens_events(wheel: Path, *, seed: int = 0, share: float = 1.0) -> list[Event]:
-    """Make rankings of ratings: each film rated, among films that its user never rated.
-
-    A film watched is a click, one rated 5 a conversion too. Candidates are drawn by the seed among
-    films as often as they are rated by anybody, and shown in an order drawn by the seed.
-    """
-    if not wheel.exists():
-        raise MissingDataError(f"{wheel} is not there: pip download --no-deps recbole==1.2.1")
-    with zipfile.ZipFile(wheel) as archive:
-        ratings = _table(archive, ".inter")
-        films = _table(archive, ".item")
-    events: list[Event] = [
-        Item(
-            id=f"film {row['item_id']}",
-            time=0,
-            item=str(row["item_id"]),
-            fields={"class": tuple(str(row["class"]).split())},
-        )
-        for row in films.iter_rows(named=True)
-    ]
-    ratings = ratings.sort("timestamp", maintain_order=True)
-    ratings = ratings.head(round(share * len(ratings)))
-    events.extend(_rankings(ratings, np.random.default_rng(seed)))
-    return events
-
-
-def _rankings(ratings: pl.DataFrame, generator: np.random.Generator) -> Iterator[Event]:
-    items = ratings["item_id"].cast(pl.String).to_list()
-    users = ratings["user_id"].cast(pl.String).to_list()
-    rated: dict[str, set[str]] = {}
-    for user, item in zip(users, items, strict=True):
-        rated.setdefault(user, set()).add(item)
-    times, grades = ratings["timestamp"].to_list(), ratings["rating"].to_list()
-    everything = np.array(sorted(set(items)))
-    for number, (user, item, time, grade) in enumerate(
-        zip(users, items, times, grades, strict=True)
-    ):
-        drawn = generator.choice(everything, _N_CANDIDATES * 3).tolist()
-        others = [one for one in dict.fromkeys(drawn) if one not in rated[user]]
-        shown = [*others[: _N_CANDIDATES - 1], item]
-        generator.shuffle(shown)
-        moment = int(time) * 1000
-        ranking = f"r{number}"
-        yield RankingShown(
-            id=ranking, time=moment, items=tuple(ShownItem(one) for one in shown), user=user
-        )
-        kinds = ("click", "conversion") if grade >= _CONVERSION_RATING else ("click",)
-        for kind in kinds:
-            yield Interaction(
-                id=f"{ranking} {kind}",
-                time=moment,
-                kind=kind,
-                item=item,
-                ranking=ranking,
-                user=user,
-            )
-
-
-def _table(archive: zipfile.ZipFile, ending: str) -> pl.DataFrame:
-    text = archive.read(_MOVIELENS + ending)
-    # A year may be no number, and far down.
-    frame = pl.read_csv(text, separator="\t", quote_char=None, infer_schema_length=None)
-    return frame.rename({name: name.partition(":")[0] for name in frame.columns})

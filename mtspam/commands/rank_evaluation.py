@@ -20,7 +20,7 @@ from mtspam.search.features import FeatureTable
 from mtspam.search.history import History
 from mtspam.search.ordering import in_order
 
-__all__ = ["HeldOut", "evaluate_events", "set_apart"]
+__all__ = ["HeldOut", "evaluate_events", "events_table", "set_apart"]
 
 _SECRET = bytes(32)
 
@@ -79,7 +79,7 @@ def evaluate_events(
             f"of {len(shown)} rankings {n_test} would be held out: too few or too many"
         )
     history = _history(settings)
-    whole = table_of(events, Memory(settings.ranking, _SECRET, history), settings.ranking)
+    whole = events_table(events, settings)
     train, test = whole.take(np.arange(n_train)), whole.take(np.arange(n_train, len(shown)))
     plain = [name for name in whole.columns if name not in history.columns]
     without = train_both(train.only_columns(plain), settings.ranking)
@@ -94,6 +94,26 @@ def evaluate_events(
         "full": _online_scores(events, train, shown, trained, settings),
     }
     return HeldOut(table=test, whole=whole, scores=scores)
+
+
+def events_table(events: Sequence[Event], settings: Settings) -> FeatureTable:
+    """Return the table of all rankings among events, with features of history.
+
+    Parameters
+    ----------
+    events
+        By time.
+    settings
+        Of ranking and history.
+
+    Raises
+    ------
+    DataError
+        If there is no ranking among them.
+    """
+    return table_of(
+        events, Memory(settings.ranking, _SECRET, _history(settings)), settings.ranking
+    )
 
 
 def set_apart(events: Sequence[Event]) -> list[Event]:
