@@ -11,12 +11,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from report import print_speed
 from results import write_result
 from timing import ProcessError, pin_to_one_core, run_process
+
+if TYPE_CHECKING:
+    from mtspam.config import Settings
 
 __all__ = ["main"]
 
@@ -27,11 +31,14 @@ _METRIC = (
     "*ratio*: LightGBM's time over ours at the same work; *rescore*: 100 candidates with 30 "
     "features of their own, a user, 500 trees, history and personal part, from the call to the "
     "order, against LightGBM's predict alone on the finished matrix; *train*: processes, from the "
-    "journal to a version in use, against `lightgbm.train` on a ready matrix"
+    "journal to a version in use, against `lightgbm.train` on a ready matrix of the same numbers, "
+    "in as many rounds: 40 numbers of a candidate, or these and what history says as of each "
+    "ranking; *open*: in a process that has run before, until it could rank"
 )
 _N_FEATURES, _N_TRAINED = 30, 40
 _NAMES = tuple(f"f{place}" for place in range(_N_TRAINED))
 _CANDIDATES, _PER_RANKING = 100, 20
+_DOCUMENTS, _STEP, _USERS = 5_000, 7_919, 3_000
 
 Row = dict[str, object]
 
@@ -171,6 +178,7 @@ def _rescores(scale: Scale, folder: Path, rng: np.random.Generator) -> Iterator[
             return ranker.rescore(query, pool[number % 100], user=user, now=now)
 
         mine = _times(ours, scale.n_calls)
+    yield from _openings(folder, settings)
     booster = lightgbm.Booster(model_str=text)
     matrices = [rng.normal(size=(_CANDIDATES, n_columns)) for _ in range(100)]
 
@@ -178,6 +186,17 @@ def _rescores(scale: Scale, folder: Path, rng: np.random.Generator) -> Iterator[
         return booster.predict(matrices[number % 100], raw_score=True, num_threads=1)
 
     yield from _both(f"rescore, {n_columns} columns", mine, _times(theirs, scale.n_calls))
+
+
+def _openings(folder: Path, settings: "Settings") -> Iterator[Row]:
+    from mtspam.ranking import Reranker
+
+    for path in (folder / "rank").glob("*.snapshot"):
+        path.unlink()
+    for what in ("open a state", "open a state with a snapshot"):
+        start = time.perf_counter()
+        Reranker.open(folder, settings).close()
+        yield _row(what, "mtspam", time.perf_counter() - start, "s")
 
 
 def _trainings(scale: Scale, folder: Path, seed: int) -> Iterator[Row]:
@@ -188,16 +207,19 @@ def _trainings(scale: Scale, folder: Path, seed: int) -> Iterator[Row]:
     run_process([*command, "prepare", str(folder), size])
     rate = float((folder / "rate").read_text("ascii"))
     yield _row("append to the journal", "mtspam", rate, "events/s")
-    spent = {
-        who: run_process([*command, mode, str(folder), size])
-        for who, mode in (("mtspam", "journal"), (LIGHTGBM, "plain"))
-    }
-    for who, one in spent.items():
-        ratio = spent[LIGHTGBM].seconds / one.seconds
-        yield _row(f"train on {scale.n_rows:,} rows", who, one.seconds, "s", ratio)
-    for who, one in spent.items():
-        ratio = spent[LIGHTGBM].peak_mb / one.peak_mb
-        yield _row(f"train on {scale.n_rows:,} rows, memory", who, one.peak_mb, "MB", ratio)
+    for more, ending in (("", ""), (" and history", "-history")):
+        if ending:
+            run_process([*command, "matrix", str(folder), size])
+        spent = {
+            who: run_process([*command, mode + ending, str(folder), size])
+            for who, mode in (("mtspam", "journal"), (LIGHTGBM, "plain"))
+        }
+        what = f"train on {scale.n_rows:,} rows{more}"
+        for who, one in spent.items():
+            yield _row(what, who, one.seconds, "s", spent[LIGHTGBM].seconds / one.seconds)
+        for who, one in spent.items():
+            ratio = spent[LIGHTGBM].peak_mb / one.peak_mb
+            yield _row(f"{what}, memory", who, one.peak_mb, "MB", ratio)
 
 
 def _prepare(folder: Path, n_rows: int, seed: int) -> None:
@@ -217,15 +239,20 @@ def _prepare(folder: Path, n_rows: int, seed: int) -> None:
     def events() -> Iterator[Event]:
         for query in range(n_queries):
             block = values[query * _PER_RANKING :][:_PER_RANKING].astype(np.float64)
+            first = query * _PER_RANKING
             items = tuple(
-                ShownItem(f"d{place}", fields=BlockFields(places, block, place, {}))
+                ShownItem(
+                    f"d{(first + place) * _STEP % _DOCUMENTS}",
+                    fields=BlockFields(places, block, place, {}),
+                )
                 for place in range(_PER_RANKING)
             )
-            yield RankingShown(id=f"r{query}", time=query * 10, items=items)
+            user = f"u{query % _USERS}"
+            yield RankingShown(id=f"r{query}", time=query * 10, items=items, user=user)
             for place in best[query].tolist():
                 yield Interaction(
-                    id=f"c{query}-{place}", time=query * 10 + 1, kind="click", item=f"d{place}",
-                    ranking=f"r{query}",
+                    id=f"c{query}-{place}", time=query * 10 + 1, kind="click",
+                    item=items[place].item, ranking=f"r{query}", user=user,
                 )  # fmt: skip
 
     directory = StateDirectory(folder)
@@ -242,6 +269,22 @@ def _prepare(folder: Path, n_rows: int, seed: int) -> None:
     np.save(folder / "clicks.npy", clicks.reshape(-1))
 
 
+def _keep_matrix(folder: Path, settings: "Settings") -> None:
+    """Keep the matrix with the features of history, so that LightGBM has it ready."""
+    from mtspam.journal.search import SearchJournal
+    from mtspam.ranking.memory import Memory
+    from mtspam.ranking.tables import table_of
+    from mtspam.search.history import History
+    from mtspam.state import StateDirectory
+
+    directory = StateDirectory(folder)
+    secret = directory.secret()
+    memory = Memory(settings.ranking, secret, History(settings.history, secret=secret))
+    with SearchJournal.open(directory.journal, secret, read_only=True) as journal:
+        table = table_of((event for _, event in journal.events()), memory, settings.ranking)
+    np.save(folder / "wide.npy", table.values)
+
+
 def _child(mode: str, folder: Path, size: str) -> None:
     """Do one part in a process of its own, so that its memory can be told."""
     n_rows, n_rounds, seed = (int(part) for part in size.split(","))
@@ -251,11 +294,15 @@ def _child(mode: str, folder: Path, size: str) -> None:
     from mtspam.config import RankingSettings, Settings
 
     settings = Settings(ranking=RankingSettings(rounds=n_rounds, validation_share=0.0, threads=1))
+    mode, _, ending = mode.partition("-")
     if mode == "journal":
         from mtspam.ranking import Reranker
 
-        with Reranker.open(folder, settings, has_history=False, is_lazy=True) as ranker:
+        with Reranker.open(folder, settings, has_history=bool(ending), is_lazy=True) as ranker:
             ranker.train()
+        return
+    if mode == "matrix":
+        _keep_matrix(folder, settings)
         return
     from mtspam.model.growing import Lesson, Recipe, grow
 
@@ -265,7 +312,8 @@ def _child(mode: str, folder: Path, size: str) -> None:
         min_leaf_rows=ranking.min_leaf_rows, column_share=ranking.column_share, l2=ranking.l2,
         patience=1, threads=1, seed=ranking.seed,
     )  # fmt: skip
-    values, clicks = np.load(folder / "values.npy"), np.load(folder / "clicks.npy")
+    name = "wide.npy" if ending else "values.npy"
+    values, clicks = np.load(folder / name), np.load(folder / "clicks.npy")
     sizes = np.full(len(values) // _PER_RANKING, _PER_RANKING)
     grow(Lesson(values=values, sizes=sizes, grades=clicks), recipe)
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ _METRIC = (
 )
 _N_FEATURES, _DOCUMENTS, _USERS = 30, 100, 200
 _SECONDS = 120.0
+_CLIENTS = 8
 _MAIL = (
     b"From: ana@example.org\r\nTo: bob@example.org\r\nSubject: lunch\r\n\r\n"
     + b"Shall we have lunch on Friday at the usual place?\r\n" * 20
@@ -201,6 +203,26 @@ def _asking(path: Path, bodies: Sequence[bytes]) -> Iterator[None]:
         other.join()
 
 
+def _at_once(
+    path: Path, plain: Sequence[bytes], journalled: Sequence[bytes], n_calls: int
+) -> Iterator[Row]:
+    """Let several clients ask at once: what waits for the disk is to wait for it together."""
+
+    def ask(bodies: Sequence[bytes]) -> None:
+        client = _Client(path)
+        for number in range(n_calls // _CLIENTS):
+            client.post("/v2/rerank", bodies[number % 100])
+        client.close()
+
+    for what, bodies in (("rankings", plain), ("journalled rankings", journalled)):
+        start = time.perf_counter()
+        with ThreadPoolExecutor(_CLIENTS) as pool:
+            list(pool.map(ask, [bodies] * _CLIENTS))
+        seconds = time.perf_counter() - start
+        value = seconds * 1e3 / (n_calls // _CLIENTS * _CLIENTS)
+        yield _row(f"{what} of {_CLIENTS} clients at once, each one's share", OVER_HTTP, value)
+
+
 def _measured(scale: Scale, folder: Path, rng: np.random.Generator) -> Iterator[Row]:
     state = folder / "state"
     _teach(state, scale, rng)
@@ -234,6 +256,7 @@ def _measured(scale: Scale, folder: Path, rng: np.random.Generator) -> Iterator[
             yield from _rows(f"100 documents, {what}", OVER_HTTP, over, alone)
             yield from _rows(f"100 documents, {what}", IN_PROCESS, alone)
         yield from _rows("the same, journalled", OVER_HTTP, ask(journalled))
+        yield from _at_once(path, rich, journalled, scale.n_calls)
         yield from _rows("feedback, one click", OVER_HTTP, _times(click, scale.n_calls))
         quiet = _times(mail, scale.n_calls)
         yield from _rows("mail by /checkv2", OVER_HTTP, quiet)
