@@ -12,12 +12,12 @@ from mtspam.commands.rank_options import column_options, table_columns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mtspam.evaluate.ranking import RankRow
+    from mtspam.evaluate.ranking import RankFigure, RankRow
 
 __all__ = ["command"]
 
-_WIDTH = 132
-"""Wide enough for a figure and its interval on one line."""
+_WIDE = 112
+"""Columns of a terminal from which on every figure has its interval beside it."""
 _FILE = click.Path(path_type=Path, readable=False)
 
 
@@ -117,18 +117,38 @@ def command(
 
 
 def _print(rows: "Sequence[RankRow]", empty: str) -> None:
+    """Print a block for each split; where it is narrow, one figure alone has its interval."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(caption=f"rankings without anything relevant: {empty}")
-    for name in ("order", "split", "rankings", "nDCG@10", "nDCG@5", "MRR", "MAP"):
-        table.add_column(name, justify="left" if name in {"order", "split"} else "right")
+    console = Console(highlight=False)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("")
+    for name in ("nDCG@10", "nDCG@5", "MRR", "MAP"):
+        table.add_column(name, no_wrap=True)
+    split = ""
     for row in rows:
-        figures = (row.ndcg_at_10, row.ndcg_at_5, row.mrr, row.map)
-        table.add_row(
-            row.name,
-            row.split,
-            f"{row.n_queries:,}",
-            *(f"{one.value:.4f} [{one.low:.3f}, {one.high:.3f}]" for one in figures),
-        )
-    Console(width=_WIDTH).print(table)
+        if row.split != split:
+            split = row.split
+            table.add_row()
+            table.add_row(f"[bold]{_escaped(split)}[/], {row.n_queries:,}")
+        first, *others = row.ndcg_at_10, row.ndcg_at_5, row.mrr, row.map
+        told = [_with_interval(one) for one in others]
+        if console.width < _WIDE:
+            told = [f"{one.value:.4f}" for one in others]
+        table.add_row(f"  {row.name}", _with_interval(first), *told)
+    console.print(table)
+    console.print(
+        "\nBehind a split, how many rankings; in brackets, 95 % intervals. "
+        f"Rankings without anything relevant: {empty}."
+    )
+
+
+def _with_interval(figure: "RankFigure") -> str:
+    return f"{figure.value:.4f} \\[{figure.low:.3f}, {figure.high:.3f}]"
+
+
+def _escaped(name: str) -> str:
+    from rich.markup import escape
+
+    return escape(name)

@@ -71,6 +71,17 @@ def test_the_latest_are_held_out_and_trees_find_the_match(run, shown, tmp_path):
         assert 0.0 < found["low"] <= found["value"] <= found["high"] <= 1.0
 
 
+@pytest.mark.parametrize(("columns", "n_intervals"), [(80, 1), (120, 4)])
+def test_each_order_is_one_line_of_the_terminal(run, shown, monkeypatch, columns, n_intervals):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    answer = run("rank", "evaluate", shown, "--held-out", "0.25")
+    lines = answer.output.splitlines()
+    assert max(map(len, lines)) <= columns
+    full = next(line for line in lines if line.startswith("  full "))
+    assert full.count("[") == n_intervals
+    assert f"all, {N_RANKINGS // 4}" in answer.output
+
+
 def test_users_are_told_apart_by_their_number_of_rankings(run, tmp_path):
     # Forty users of four rankings each: those held out are everybody's fourth.
     path = tmp_path / "fourth.csv"
