@@ -9,6 +9,8 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -32,6 +34,7 @@ __all__ = ["KINDS", "BlockFields", "pack_event", "unpack_event"]
 _VERSION = 2
 _WITHOUT_HOST_PLACES = 1
 """Of rankings shown in the host's order, and of all rankings once: older readers know it."""
+_NUMBERS = frozenset({float, int})
 _HEAD = struct.Struct("<BBHI")  # version, width of a number in bytes, numbers a row, rows
 _WIDTHS: Mapping[int, type[np.floating]] = {4: np.float32, 8: np.float64}
 
@@ -128,10 +131,7 @@ def _ranking(event: RankingShown) -> tuple[list[Any], NDArray[np.float64]]:
         names = list(first.places)
         features = first.block[[item.fields.row for item in items]]  # type: ignore[attr-defined]  # rows of one block
     else:
-        names = [name for name in names if all(_is_number(one.fields.get(name)) for one in items)]
-        features = np.array(
-            [[item.fields[name] for name in names] for item in items], np.float64
-        ).reshape(len(items), len(names))
+        names, features = _common_numbers(items, names)
     scores = np.array([item.score for item in items], np.float64)
     is_scored = bool(np.isfinite(scores).any())
     block = np.concatenate([features, scores[:, None]], axis=1) if is_scored else features
@@ -155,6 +155,24 @@ def _ranking(event: RankingShown) -> tuple[list[Any], NDArray[np.float64]]:
         labels if any(label is not None for label in labels) else 0,
         *([list(event.host_places)] if _is_rearranged(event) else ()),
     ], block
+
+
+def _common_numbers(
+    items: Sequence[ShownItem], names: list[str]
+) -> tuple[list[str], NDArray[np.float64]]:
+    """Return which of some fields are numbers of all candidates, and these as one block."""
+    if len(names) > 1:
+        pick, pack = itemgetter(*names), struct.Struct(f"{len(names)}d").pack
+        try:
+            rows = [pick(one.fields) for one in items]
+            if set(map(type, chain.from_iterable(rows))) <= _NUMBERS:
+                flat = np.frombuffer(b"".join([pack(*row) for row in rows]))
+                return names, flat.reshape(len(items), len(names))
+        except (KeyError, struct.error, OverflowError):
+            pass  # not all candidates have all of them
+    names = [name for name in names if all(_is_number(one.fields.get(name)) for one in items)]
+    block = np.array([[one.fields[name] for name in names] for one in items], np.float64)
+    return names, block.reshape(len(items), len(names))
 
 
 def _is_rearranged(event: Event) -> bool:
