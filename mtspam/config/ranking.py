@@ -217,7 +217,8 @@ class RankingSettings(Section):
         low=0,
         high=100_000_000,
         unit="rankings",
-        doc="Latest rankings whose clicks the personal part learns when a state is opened.",
+        doc="Latest rankings whose clicks the personal part learns when a state is opened: at "
+        "most so many, at least half of them.",
         reason="what is older is in the trees and in the history; a click takes a millisecond",
     )
     residual_decay: float = setting(

@@ -184,6 +184,8 @@ class History:
     ) -> None:
         state = self._state
         sizes = state.n_tokens[slots]
+        if not sizes.any():
+            return
         is_used = np.arange(state.tokens.shape[1]) < sizes[:, None]
         values = state.tokens[slots][is_used].astype(np.uint64)
         for scope in self._scopes("", market):
