@@ -11,7 +11,9 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from corpora import DEFAULT_DATA, MissingDataError
@@ -20,6 +22,7 @@ from rank_corpora import Purchases, ranklens_events, xmrec
 from rank_films import CANDIDATES_RULE, film_events, films_wheel
 from rank_gaps import Gap, Outcome, gap_of, print_gaps, print_rows
 from rank_hosts import by_history, made_noise, made_queries, reordered
+from rank_market_tasks import MARKET_TASKS, MarketPlan
 from rank_peers import PEERS, Scores
 from results import write_result
 
@@ -28,10 +31,8 @@ from mtspam.config import RankingSettings, Settings
 from mtspam.evaluate.figures import as_json
 from mtspam.evaluate.ranking import RankRow, earlier_queries, rank_rows
 from mtspam.ranking.training import train_both
-from mtspam.search.events import Event, Interaction, RankingShown, ShownItem
+from mtspam.search.events import Event, Interaction, RankingShown
 from mtspam.search.features import FeatureTable
-from mtspam.search.history import History
-from mtspam.search.keys import keys
 from mtspam.search.reading.reader import read_events
 
 __all__ = ["main"]
@@ -41,9 +42,24 @@ METRIC_RULE = (
     "nDCG@10: gain 2**g - 1, discount log2(place + 1), ties in the order given, queries without "
     "a relevant document left out; intervals: 95 % bootstrap by query"
 )
-_TARGET = "t1"
-_N_NEGATIVES = 99
-_N_QUERIES = {"tiny": 300, "full": 12_000}
+_MARKET_SIZES: Mapping[str, Mapping[str, Any]] = {
+    "tiny": {
+        "n_taught": 100,
+        "n_tested": 50,
+        "n_users": 100,
+        "small_users": 30,
+        "small_seeds": 1,
+        "small_markets": ("s3",),
+    },
+    "full": {
+        "n_taught": 3_000,
+        "n_tested": 1_500,
+        "n_users": None,
+        "small_users": 100,
+        "small_seeds": 4,
+        "small_markets": ("s3", "t1"),
+    },
+}
 _N_RANKINGS = {"tiny": 400, "full": None}
 _ROUNDS = {"tiny": 20, "full": 200}
 """Trees of each peer."""
@@ -253,85 +269,15 @@ def _as_click(table: FeatureTable) -> FeatureTable:
     )
 
 
-def _xmrec(plan: Plan) -> Outcome:
-    purchases = xmrec(plan.data)
-    runs = purchases.runs[: _N_QUERIES[plan.size]]
-    own = {_TARGET}
-    every = set(purchases.bought["market"].unique())
-    scores: dict[str, Scores] = {}
-    asked = [(user, items, right, "") for user, items, right in runs]
-    for name, markets in (("own market", own), ("all markets", every)):
-        history = _bought(purchases, markets)
-        train = _taught_table(history, purchases, _N_QUERIES[plan.size], plan.seed)
-        test = _table(history, asked)
-        trunk = train_both(train, plan.settings.ranking).trunk
-        scores[f"mtspam, {name}"] = trunk.scores(test.values, 0).click
-        scores[f"item-to-item, {name}"] = test.column("history together everyone cosine").astype(
-            float
-        )
-        scores[f"popularity, {name}"] = test.column("history clicks everyone").astype(float)
-    for name, peer in PEERS.items():
-        scores[f"{name}, same features"] = peer(train, test, _ROUNDS[plan.size])
-    rows = rank_rows(test, scores, np.zeros(test.n_queries, np.int64), seed=plan.seed)
-    return Outcome(rows)
-
-
-def _bought(purchases: Purchases, markets: set[str]) -> History:
-    history = History()
-    rows = purchases.bought.iter_rows()
-    for number, (user, item, market) in enumerate(rows):
-        if market in markets:
-            history.observe(
-                Interaction(
-                    id=str(number), time=0, kind="click", item=item, user=user, market=market
-                )
-            )
-    return history
-
-
-def _taught_table(history: History, purchases: Purchases, limit: int, seed: int) -> FeatureTable:
-    """Make queries of purchases: each among items that were never bought, as if never made."""
-    generator = np.random.default_rng(seed)
-    items = sorted({item for _, listed, _ in purchases.runs for item in listed})
-    owned: dict[str, set[str]] = {}
-    for user, item, market in purchases.bought.iter_rows():
-        if market == _TARGET:
-            owned.setdefault(user, set()).add(item)
-    pairs = list(purchases.taught.select("user", "item").iter_rows())
-    queries = []
-    for place in generator.permutation(len(pairs))[:limit].tolist():
-        user, right = pairs[place]
-        drawn = [items[k] for k in generator.permutation(len(items))[: 2 * _N_NEGATIVES]]
-        others = [item for item in drawn if item not in owned[user]][:_N_NEGATIVES]
-        queries.append((user, [*others, right], right, right))
-    return _table(history, queries)
-
-
-def _table(history: History, queries: list[tuple[str, list[str], str, str]]) -> FeatureTable:
-    """Read the features of candidates; the last of each query is what is taken back."""
-    blocks, clicks, items = [], [], []
-    for user, listed, right, without in queries:
-        shown = tuple(ShownItem(item) for item in listed)
-        ranking = RankingShown(id="", time=0, items=shown, user=user, market=_TARGET)
-        blocks.append(history.read(ranking, without=without))
-        clicks.append(np.array([item == right for item in listed], np.float32))
-        items.append(keys(listed))
-    sizes = [len(block) for block in blocks]
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
-    n_queries = len(queries)
-    return FeatureTable(
-        columns=history.columns,
-        values=np.concatenate(blocks),
-        offsets=offsets,
-        items=np.concatenate(items),
-        position=np.concatenate([np.arange(size, dtype=np.int32) for size in sizes]),
-        click=np.concatenate(clicks),
-        conversion=np.full(int(offsets[-1]), np.nan, np.float32),
-        user=keys(user for user, _, _, _ in queries),
-        market=np.zeros(n_queries, np.int32),
-        time=np.zeros(n_queries, np.int64),
-        markets=(_TARGET,),
+def _markets(task: Callable[[Purchases, MarketPlan], Outcome], plan: Plan) -> Outcome:
+    """Run a task of several markets."""
+    how = MarketPlan(
+        **_MARKET_SIZES[plan.size],
+        rounds=_ROUNDS[plan.size],
+        settings=plan.settings.ranking,
+        seed=plan.seed,
     )
+    return task(xmrec(plan.data), how)
 
 
 def _example(plan: Plan) -> Outcome:
@@ -347,7 +293,7 @@ def _example(plan: Plan) -> Outcome:
 
 TASKS: Mapping[str, Callable[[Plan], Outcome]] = {
     "ranklens": _ranklens,
-    "xmrec": _xmrec,
+    **{name: partial(_markets, task) for name, task in MARKET_TASKS.items()},
     "movielens": _movielens,
     "hosts": _hosts,
     "lightgbm_example": _example,

@@ -23,7 +23,7 @@ class Purchases:
     bought
         Columns ``user``, ``item``, ``market``; no pair twice.
     taught
-        Purchases of the target market from which queries for training are made.
+        Those of users and of things that were bought often: queries are made of these.
     runs
         For each user of the target market, the candidates and the right one.
     """
@@ -67,7 +67,8 @@ def xmrec(data: Path) -> Purchases:
         user, _, listed = line.partition("\t")
         runs.append((user, listed.split(","), right[user]))
     bought = pl.concat(frames).unique(["user", "item"], maintain_order=True)
-    return Purchases(bought, _pairs(folder / "t1/train_5core.tsv.xz"), runs)
+    core = [_pairs(folder / f"{name}/train_5core.tsv.xz") for name in ("t1", "t2", "s2", "s3")]
+    return Purchases(bought, pl.concat(core), runs)
 
 
 def _unpacked(path: Path) -> bytes:
