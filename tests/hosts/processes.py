@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 __all__ = ["free_port", "is_listening", "kill_and_wait", "running", "wait_until"]
 
 START_SECONDS = 120
-STOP_SECONDS = 20
+STOP_SECONDS = 60
 POLL_SECONDS = 0.02
 
 

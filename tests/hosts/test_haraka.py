@@ -16,7 +16,7 @@ from tests.hosts.processes import free_port
 from tests.serve.http import conftest as http
 from tests.serve.spamd import conftest as spamd
 
-SECONDS = 60
+SECONDS = 120
 YOURS = r"\byou [+-]"  # another than what your organisation says
 PASS = "250"
 FORGED = "X-Spam-Flag: NO\r\nX-Mtspam-Verdict: ham\r\n"

@@ -123,7 +123,7 @@ def run_learn(plugin, *arguments, data=b"", **environment):
         [plugin / "mtspam-learn", *arguments],
         input=data,
         capture_output=True,
-        timeout=30,
+        timeout=120,
         check=False,
         user=OWNER,
         group=OWNER,

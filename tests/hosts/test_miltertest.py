@@ -9,7 +9,7 @@ from tests.hosts.packages import needed_tool
 from tests.serve.milter.conftest import listening
 
 SCRIPTS = Path(__file__).with_name("miltertest")
-SECONDS = 60
+SECONDS = 120
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.serve.local_service import ANA, BOB, LUNCH, PILLS, control_service, s
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "plugins" / "procmail"
-SECONDS = 60
+SECONDS = 120
 TEMPFAIL = 75
 # Dovecot delivers nothing as root; in a name space of its own root is called otherwise.
 AS_A_USER = (

@@ -12,7 +12,7 @@ from mtspam.serve.contract import Envelope
 from mtspam.serve.http.server import start
 from mtspam.serve.local import open_local_service
 
-SECONDS = 30
+SECONDS = 120
 SMALL = ModelSettings(
     shared_bits=14,
     personal_bits=14,

@@ -82,7 +82,7 @@ def peer(tmp_path):
 
         threads.append(threading.Thread(target=run))
         threads[-1].start()
-        return ServiceClient(tmp_path / "s", timeout_seconds=0.3)
+        return ServiceClient(tmp_path / "s", timeout_seconds=0.3 if is_silent else 60.0)
 
     yield answering
     for thread in threads:

@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -47,15 +46,13 @@ def check_by_all(whole, raw, user="ana@example.org"):
     return dict(whole.rulings()[before:])
 
 
-def test_a_label_shows_in_every_worker_within_a_second(whole):
+def test_a_label_shows_in_every_worker_as_soon_as_it_is_acknowledged(whole):
     before = check_by_all(whole, pills(0))
     assert len(before) == 2
     for n in range(3):
         assert whole.client.learn(pills(n), "spam", user="ana@example.org")["outcome"] == "new"
         assert whole.client.learn(lunch(n), "ham", user="ana@example.org")["outcome"] == "new"
-    learnt = time.monotonic()
     after = check_by_all(whole, pills(0))
-    assert time.monotonic() - learnt < SECONDS
     assert min(after.values()) > max(before.values())
     assert len(set(after.values())) == 1
     # A stranger is told what all say, and less of it.

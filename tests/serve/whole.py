@@ -15,7 +15,7 @@ from mtspam.serve.client import ServiceClient
 from tests.hosts.processes import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 60
+SECONDS = 120
 
 CONFIG = """
 [model]

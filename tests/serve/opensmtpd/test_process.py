@@ -13,7 +13,7 @@ import pytest
 from mtspam.serve.opensmtpd import codec
 
 PROGRAM = [sys.executable, str(Path(__file__).parents[3] / "cli.py")]
-SECONDS = 60
+SECONDS = 120
 MESSAGE = [b"From: a@example.org", b"X-Spam: No", b"", b"..dot | pipe", b"\xff"]
 KEPT = [MESSAGE[0], *MESSAGE[2:]]
 

@@ -229,7 +229,7 @@ def test_a_client_that_keeps_silent_is_told_and_closed(tmp_path):
 
 
 def test_a_client_that_takes_nothing_is_dropped(tmp_path):
-    settings = settings_with(serve={"idle_seconds": 1.0})
+    settings = settings_with(serve={"idle_seconds": 3.0})
     message = PILLS + b"x\r\n" * 10_000_000
     with serving(tmp_path, settings) as running, running.connect() as client:
         client.sendall(scan("PROCESS", message))
