@@ -235,7 +235,7 @@ class Memory:
         ranking
             The candidates.
         columns
-            Those of history as they are in `history`, if at all.
+            Their names; those of history may be some of what `history` has.
         """
         layout = self._layouts.get(columns)
         if layout is None:
@@ -255,12 +255,10 @@ class Memory:
             if name in place_of and isinstance(value, float | int):
                 out[:, place_of[name]] = value
         names, block = _block_of(ranking)
-        there, here = layout.block_places(names)
-        if isinstance(there, slice) or there:
-            out[:, there] = block[:, here]
+        layout.put(out, names, block)
         if self.history is not None and self.history.columns[0] in place_of:
-            first = place_of[self.history.columns[0]]
-            out[:, first : first + len(self.history.columns)] = self.history.read(ranking)
+            # By name: a version that was trained with fewer of them has others where these end.
+            layout.put(out, self.history.columns, self.history.read(ranking))
 
 
 _Places = slice | list[int]
@@ -292,8 +290,16 @@ class _Layout:
         place_of = {name: place for place, name in enumerate(columns)}
         return cls(place_of, [place_of[name] for name in there], [own[name] for name in there])
 
-    def block_places(self, names: tuple[str, ...]) -> tuple[_Places, _Places]:
-        """Return where a request's numbers go, and which of them."""
+    def put(
+        self, out: NDArray[np.float32], names: tuple[str, ...], block: NDArray[np.floating]
+    ) -> None:
+        """Write those of some named columns that belong in the rows."""
+        there, here = self._block_places(names)
+        if isinstance(there, slice) or there:
+            out[:, there] = block[:, here]
+
+    def _block_places(self, names: tuple[str, ...]) -> tuple[_Places, _Places]:
+        """Return where named columns go, and which of them."""
         found = self.blocks.get(names)
         if found is None:
             if len(self.blocks) >= _MANY_LAYOUTS:

@@ -6,6 +6,7 @@ import pytest
 from mtspam.config import RankingSettings
 from mtspam.ranking.memory import HOST_PLACE, HOST_SCORE, Memory
 from mtspam.search.events import Interaction, Item, RankingShown, ShownItem
+from mtspam.search.history import History
 
 COLUMNS = (HOST_PLACE, HOST_SCORE, "price", "match", "day", "absent")
 
@@ -55,6 +56,23 @@ def test_news_of_documents_show_at_once(memory):
         memory.observe(item(n, f"d{n}", size=float(n)))
     many = ranking(*(ShownItem(f"d{n}") for n in range(5, 3000)))
     assert memory.values(many, ("size",))[:, 0].tolist() == list(range(5, 3000))
+
+
+def test_a_version_may_know_some_columns_of_history_only():
+    memory = Memory(RankingSettings(), bytes(32), History())
+    for n in range(4):
+        memory.observe(ranking(ShownItem("a"), ShownItem("b"), id=f"r{n}"))
+        memory.observe(
+            Interaction(id=f"c{n}", time=9, kind="click", item="b", ranking=f"r{n}", user="ana")
+        )
+    every = History.columns
+    whole = memory.values(ranking(ShownItem("a"), ShownItem("b")), (HOST_PLACE, *every))
+    some = (every[3], HOST_PLACE, every[0], every[8], "absent")
+    found = memory.values(ranking(ShownItem("a"), ShownItem("b")), some)
+    assert np.array_equal(found[:, :4], whole[:, [4, 0, 1, 9]], equal_nan=True)
+    assert found[1, 2] > found[0, 2]
+    none = memory.values(ranking(ShownItem("a")), (HOST_PLACE,))
+    assert none.tolist() == [[0.0]]
 
 
 def test_hashes_by_document_fields_query_and_leaves(memory):
