@@ -6,6 +6,7 @@ from itertools import chain, islice
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import registry
 
 from mtspam.journal import searchrows
 from mtspam.journal.events import Appended, EventType, LabelEvent, Withdrawal
@@ -171,7 +172,7 @@ def _standing(connection: sa.Connection, keys: Sequence[_Key]) -> dict[_Key, tup
     """Return number and value of the live label of each key that has one."""
     standing: dict[_Key, tuple[int, int]] = {}
     rest = iter(dict.fromkeys(keys))
-    dialect = type(connection.dialect)
+    dialect = connection.dialect.name
     while chunk := list(islice(rest, _KEYS_A_QUERY)):
         # The same key again changes nothing, and few lengths make few statements to prepare.
         n = 1 if len(chunk) == 1 else _KEYS_A_QUERY
@@ -184,10 +185,12 @@ def _standing(connection: sa.Connection, keys: Sequence[_Key]) -> dict[_Key, tup
 
 
 @cache
-def _standing_statement(n: int, dialect: type[sa.Dialect]) -> str:
+def _standing_statement(n: int, dialect: str) -> str:
     """Compile `standing_query` for `n` keys: SQLAlchemy would go through all of them each time."""
     query = standing_query([(b"", b"", "")] * n)
-    return str(query.compile(dialect=dialect(), compile_kwargs={"render_postcompile": True}))
+    return str(
+        query.compile(dialect=_dialect(dialect), compile_kwargs={"render_postcompile": True})
+    )
 
 
 def _row(values: tuple[Any, ...], packed: bytes = b"") -> _Row:
@@ -206,10 +209,15 @@ def _supersede(connection: sa.Connection, replaced: dict[int, int]) -> None:
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[_Row]) -> None:
     if rows:
-        connection.exec_driver_sql(_insertion(table.name, type(connection.dialect)), list(rows))
+        connection.exec_driver_sql(_insertion(table.name, connection.dialect.name), list(rows))
 
 
 @cache
-def _insertion(table: str, dialect: type[sa.Dialect]) -> str:
+def _insertion(table: str, dialect: str) -> str:
     """Compile an insertion of whole rows: tuples take half the time of dictionaries."""
-    return str(meta.metadata.tables[table].insert().compile(dialect=dialect()))
+    return str(meta.metadata.tables[table].insert().compile(dialect=_dialect(dialect)))
+
+
+def _dialect(name: str) -> sa.Dialect:
+    made: sa.Dialect = registry.load(name)()
+    return made
