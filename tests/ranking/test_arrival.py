@@ -27,7 +27,8 @@ def made(n_rankings, seed, skew):
     """
     rng = np.random.default_rng(seed)
     for n in range(n_rankings):
-        yield Item(id=f"i{n}", time=1_000 * n + 1, item=NAMES[n % 5], fields={"genre": f"g{n % 3}"})
+        fields = {"genre": f"g{n % 3}"}
+        yield Item(id=f"i{n}", time=1_000 * n + 1, item=NAMES[n % 5], fields=fields)
         items = tuple(
             ShownItem(name, fields={"match": float(rng.normal())})
             for name in rng.permutation(NAMES).tolist()
