@@ -253,6 +253,15 @@ class ModelSettings(Section):
         doc="The estimate of mistaken labels stays below this.",
         reason="past it the model would trust itself more than its users",
     )
+    noise_labels: float = setting(
+        300.0,
+        low=1.0,
+        high=1_000_000.0,
+        unit="labels",
+        affects_fold=True,
+        doc="After so many labels of an answer, a quarter of the doubt of one shrinks its step.",
+        reason="an answer that is new must not be doubted away; 100 and 1,000 measured alike",
+    )
     noise_caution: float = setting(
         3.0,
         low=0.0,

@@ -36,7 +36,7 @@ O_BLEND, O_SHARED, O_GROUP, O_PERSONAL, O_PHISHING, O_BULK, O_STARTER, O_NOISE =
 # Settings, in the order in which model/rates.py lists them.
 R_SHARED, R_GROUP, R_PERSONAL, R_IDENTITY, R_JOINT, R_LARGEST, R_COMBINER, R_BIAS = range(8)
 R_EVIDENCE, R_STARTER, R_NOISE_RATE, R_NOISE_MAX, R_NOISE_POWER, R_VOICE = range(8, 14)
-R_AUXILIARY, R_WEAK, R_YOUNG, R_INITIAL, R_SETTLED = range(14, 19)
+R_AUXILIARY, R_WEAK, R_YOUNG, R_INITIAL, R_SETTLED, R_NOISE_LABELS = range(14, 20)
 
 MAIN, PHISHING, BULK = 0, 1, 2
 LEAST_GRADIENT = 5e-3  # below it a step changes nothing that anybody sees, and costs time
@@ -124,7 +124,7 @@ def step_messages(
         The combiner's weights (row 0) and accumulators (row 1) of the views, the starter and the
         two heads, shape ``(2, n_views + 3)``; what else all share, shape ``(8,)``.
     fixed
-        Settings, shape ``(19,)``; for each view, its row in the personal tables, -1: it has none.
+        Settings, shape ``(20,)``; for each view, its row in the personal tables, -1: it has none.
     out
         Output, shape ``(n, 8)``: log-odds of blend, of the shared level, contributions of group
         and personal level, margins of the heads, contribution of the starter, and the
@@ -148,9 +148,7 @@ def step_messages(
     p_mask = np.uint64(P.shape[1] - 1)
     q_mask = np.uint64(Q.shape[1] - 1)
     a_mask = np.uint64(A.shape[1] - 1)
-    s = np.zeros(n_views)
-    q = np.zeros(n_views)
-    p = np.zeros(n_views)
+    s, q, p = np.zeros(n_views), np.zeros(n_views), np.zeros(n_views)
     length = np.zeros(n_views)
     gradient = np.zeros(n_views)
     head = np.zeros(2)
@@ -273,8 +271,8 @@ def step_messages(
             continue
         # How likely is it that the label is a mistake? No surer than the labels of the other
         # class allow: after n of them, log(1 + n).
-        sure = np.log(1.0 + state[S_SPAM if value == 1 else S_HAM])
-        agrees = _sigmoid(max(z_all if value == 1 else -z_all, -sure))
+        known = state[S_SPAM if value == 1 else S_HAM]
+        agrees = _sigmoid(max(z_all if value == 1 else -z_all, -np.log(1.0 + known)))
         noise = state[S_NOISE]
         flipped = noise * (1.0 - agrees) / (noise * (1.0 - agrees) + (1.0 - noise) * agrees)
         out[i, O_NOISE] = flipped
@@ -282,6 +280,9 @@ def step_messages(
         trust = 1.0 - flipped
         if counts == 0.0:
             trust *= caution  # a mistake learnt again and again would be believed in the end
+        # Where a feature is new the step hardly feels a smaller gradient: so it is shrunk itself,
+        # once there are so many labels of that answer that it cannot be doubted away.
+        heard = 1.0 - (1.0 - trust) * (known / (known + rates[R_NOISE_LABELS])) ** 2
         # Lengths of the shared steps, for the bounds.
         for k in range(n_views):
             first, last = offsets[i, k], offsets[i, k + 1]
@@ -305,7 +306,7 @@ def step_messages(
             levels = 1.0
             if group >= 0 and personal_row[k] >= 0:
                 levels += own * rates[R_GROUP] / rates[R_SHARED]
-            move += levels * min(length[k], rates[R_LARGEST] * caution)
+            move += levels * heard * min(length[k], rates[R_LARGEST] * caution)
         # The combiner's own step, and how far it can move a score at most.
         e_all = (value - _sigmoid(z_all)) * trust * weight
         mixing = 0.0
@@ -334,12 +335,14 @@ def step_messages(
                 continue
             first, last = offsets[i, k], offsets[i, k + 1]
             bound = min(1.0, rates[R_LARGEST] * caution / max(length[k], 1e-12))
-            eta = rates[R_SHARED] * bound * share
+            eta = rates[R_SHARED] * bound * share * heard
             g = gradient[k] * trust
             row = personal_row[k]
             own = rates[R_IDENTITY] if k == n_views - 1 and n_views > 1 else 1.0
-            eta_p = rates[R_PERSONAL] * own * gradient[k] * bound
-            eta_q = rates[R_GROUP] * own * g * bound * share
+            # Users know what they want and from whom; a subject is seldom why.
+            word = g * heard if k == n_views - 2 else gradient[k]
+            eta_p = rates[R_PERSONAL] * own * word * bound
+            eta_q = rates[R_GROUP] * own * g * bound * share * heard
             z = 0.0
             for j in range(first, last):
                 at = np.uint64(features[j]) & mask
@@ -364,9 +367,9 @@ def step_messages(
         first, stop = offsets[i, last], offsets[i, n_views]
         if user >= 0 and counts == 1.0 and lack > 0.0 and last > 0 and stop > first:
             lack = min(lack / (combiner[0, last] * c_next), LARGEST_MARGIN) * (2.0 * value - 1.0)
-            row = personal_row[last]
-            key = user_keys[user]
-            _settle(features[first:stop], key, lack, initial, G[last], P[row])
+            lack *= trust if lack * p[last] < 0.0 else 1.0  # they themselves said otherwise before
+            row = P[personal_row[last]]
+            _settle(features[first:stop], user_keys[user], lack, initial, G[last], row)
         for k in range(n_inputs):
             m = prior if k == n_views else head[k - n_views - 1] if k > n_views else 0.0
             if k < n_views:

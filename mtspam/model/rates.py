@@ -31,6 +31,7 @@ def rates_of(settings: ModelSettings) -> NDArray[np.float64]:
             settings.young_labels,
             settings.initial_accumulator,
             settings.settled_margin,
+            settings.noise_labels,
         ],
         np.float64,
     )

@@ -74,7 +74,9 @@ SETTINGS = st.sampled_from(
         dataclasses.replace(SMALL, voice_per_day=0.0),
         # Bounds that are soon reached, rates that show.
         dataclasses.replace(SMALL, largest_step=0.2, mixing_rate=0.9, bias_rate=0.5),
-        dataclasses.replace(SMALL, joint_share=1.0, noise_rate=0.5, noise_prior=0.3),
+        dataclasses.replace(
+            SMALL, joint_share=1.0, noise_rate=0.5, noise_prior=0.3, noise_labels=1.0
+        ),
         dataclasses.replace(
             SMALL, starter_labels=0.0, evidence_labels=0.0, initial_accumulator=1.0
         ),

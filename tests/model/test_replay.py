@@ -3,7 +3,7 @@ import pytest
 
 from mtspam.config import ModelSettings
 from mtspam.model import Batch, Learner
-from mtspam.model.replay import Remembered, Rows, interleaved
+from mtspam.model.replay import Remembered, Replay, Rows, interleaved
 from mtspam.types import Features, UserKey
 
 SETTINGS = {
@@ -135,3 +135,41 @@ def test_a_strangers_memory_is_learnt_again_for_nobody():
         assert offsets.tolist() == [[0, 1], [1, 3]]
         assert facts.tolist() == [[0, 0, 3, 1, 5, 3, 0], [0, 1, user, -1, 5, 3, 1]]
         assert reals.tolist() == [[0.0, 2.0], [0.5, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("n_rare", "n_common", "is_recalled"),
+    [
+        (15, 15, False),
+        (16, 60, True),
+        (40, 400, False),
+        (64, 400, True),
+        (100, 1_000, True),
+    ],
+)
+def test_an_answer_that_mistakes_could_have_made_is_not_brought_back(
+    n_rare, n_common, is_recalled
+):
+    memory = Replay(1_024, 0.4, 4.0)
+    assert memory.plan(batch(n_rare, 0, 1), np.arange(n_rare)) is None
+    rows = memory.plan(batch(n_common, 1, 2), np.arange(n_common))
+    again = (
+        []
+        if rows is None
+        else [source for source, one in zip(rows.sources, rows.again, strict=True) if one]
+    )
+    assert (n_common - 1 in again) == is_recalled
+
+
+def test_copies_of_a_mistake_are_judged_by_what_was_learnt_before():
+    known = mail(1, 1, 999).values
+    values = np.unique(np.concatenate([known, np.arange(90_000, 90_100)])).astype(np.uint32)
+    copy = Features(values, np.array([[0, len(values)]]))
+    after = {}
+    for noise_labels in (300.0, 1e6):
+        blocks = [batch(20, n % 2, n) for n in range(60)]
+        learner = taught(blocks, noise_rate=0.0, noise_prior=0.25, noise_labels=noise_labels)
+        said = learner.learn_many(Batch(features=copy, values=np.zeros(1, np.int8)))
+        assert said.mistake > 0.5
+        after[noise_labels] = learner.predict_many(Batch(features=copy)).blend - said.blend
+    assert after[1e6] < 1.3 * after[300.0] < 0

@@ -239,7 +239,8 @@ class Twin:
         """Learn a label of the main kind; return what of the voice it took."""
         s, value = self.settings, message.value
         # Posterior of a flipped label.
-        sure = math.log(1 + self.n_of_class[value])
+        known = self.n_of_class[value]
+        sure = math.log(1 + known)
         agrees = sigmoid(max(said["blend"] if value else -said["blend"], -sure))
         wrong, right = self.noise * (1 - agrees), (1 - self.noise) * agrees
         flipped = said["mistake"] = wrong / (wrong + right)
@@ -248,6 +249,8 @@ class Twin:
         most = s.largest_step * caution
         if message.is_again:
             trust *= caution
+        # How much of a step is made, which in the end is the trust.
+        heard = 1 - (1 - trust) * (known / (known + s.noise_labels)) ** 2
         # Gradients and lengths of the views' steps.
         total = sum(margins.of_view(k) for k in range(self.n_views))
         gradients, lengths = {}, {}
@@ -260,16 +263,18 @@ class Twin:
             names = [self.shared(k, f) for f in view]
             lengths[k] = s.shared_rate * self.length(names, gradients[k] * trust)
         e_all = (value - sigmoid(said["blend"])) * message.weight
-        cost = self.cost(message, margins, lengths, most, e_all * trust, trust)
+        charged = {k: heard * min(length, most) for k, length in lengths.items()}
+        cost = self.cost(message, margins, charged, e_all * trust, trust)
         share = min(1.0, max(0.0, voice) / cost) if cost else 1.0
         expected = self.expected(message, said) if message.user else 0.0
         for k, gradient in gradients.items():
             bound = min(1.0, most / lengths[k])
-            moved = self.step_view(message, k, gradient, trust, bound, share)
+            moved = self.step_view(message, k, gradient, (trust, heard, bound), share)
             if k == self.n_views - 1:
                 expected += self.mix[k] * moved
         if message.user and not message.is_again:
-            self.settle(message, expected)
+            said_before = margins.personal[self.n_views - 1]
+            self.settle(message, expected, trust if said_before * (2 * value - 1) < 0 else 1.0)
         self.step_rest(message, margins, e_all, trust, share)
         if not message.is_again:
             self.n_of_class[value] += trust * share
@@ -281,7 +286,7 @@ class Twin:
         """How much larger the steps of group and personal level are in this view."""
         return self.settings.identity_factor if k == self.n_views - 1 > 0 else 1.0
 
-    def cost(self, message, margins, lengths, most, e, trust):
+    def cost(self, message, margins, lengths, e, trust):
         """How far the label's steps can move anybody's score."""
         s = self.settings
         cost = s.bias_rate * abs(e) / math.sqrt(self.bias_square + e**2)
@@ -291,7 +296,7 @@ class Twin:
         for k, length in lengths.items():
             of_group = self.factor(k) * s.group_rate / s.shared_rate
             has_group = message.group and k >= self.first_own_view
-            cost += min(length, most) * (1 + of_group * bool(has_group))
+            cost += length * (1 + of_group * bool(has_group))
         for name, margin in margins.inputs().items():
             g = e * clip(margin, 8)
             reach = LARGEST_MARGIN * (3 if isinstance(name, int) else 1)
@@ -309,14 +314,14 @@ class Twin:
         more = (said["personal"] - bias) * (after / before - 1) if before else 0.0
         return said["blend"] + more
 
-    def settle(self, message, expected):
+    def settle(self, message, expected, believed):
         """Put what is lacking into the user's own weights of the identity view."""
         k, side = self.n_views - 1, 2 * message.value - 1
         lack = self.settings.settled_margin - side * expected
         if not self.settings.settled_margin or lack <= 0 or k == 0 or not message.views[k]:
             return
         trusted = self.mix[k] * self.next_evidence(message.user)
-        delta = side * min(lack / trusted, LARGEST_MARGIN)
+        delta = side * min(lack / trusted, LARGEST_MARGIN) * believed
         view = message.views[k]
         roots = [math.sqrt(self.square(self.shared(k, f))) for f in view]
         total = sum(1 / root for root in roots)
@@ -324,25 +329,27 @@ class Twin:
             name, sign = self.own("personal", k, f, message.user)
             self.weights[name] += sign * delta * math.sqrt(len(view)) / total / root
 
-    def step_view(self, message, k, gradient, trust, bound, share):
+    def step_view(self, message, k, gradient, doubts, share):
         """Step one view; return how far that moves its margin for who said so."""
+        trust, heard, bound = doubts
         s, g, moved = self.settings, gradient * trust, 0.0
+        word = g * heard if k == self.n_views - 2 else gradient
         has_own = k >= self.first_own_view
         trusted = self.next_evidence(message.user) if message.user else 0.0
         for f in message.views[k]:
             name = self.shared(k, f)
             root = self.grow(name, g, share)
-            step = s.shared_rate * bound * share * g / root
+            step = s.shared_rate * heard * bound * share * g / root
             self.weights[name] += step
             moved += step
             if message.user and has_own:
                 name, sign = self.own("personal", k, f, message.user)
-                step = s.personal_rate * self.factor(k) * bound * gradient / root
+                step = s.personal_rate * self.factor(k) * bound * word / root
                 self.weights[name] += sign * step
                 moved += trusted * step
             if message.group and has_own:
                 name, sign = self.own("group", k, f, message.group)
-                step = s.group_rate * self.factor(k) * bound * share * g / root
+                step = s.group_rate * self.factor(k) * heard * bound * share * g / root
                 self.weights[name] += sign * step
                 moved += step
         return moved / math.sqrt(len(message.views[k]))
