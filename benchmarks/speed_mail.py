@@ -8,9 +8,11 @@ import argparse
 import itertools
 import json
 import shutil
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,22 +120,26 @@ def _mtspam_starts(state: Path, one: Path, repeats: int) -> Iterator[Row]:
         yield _row("start-up", f"mtspam {name}", seconds, "seconds")
 
 
-def _fold(state: Path, folders: Folders, repeats: int) -> float:
-    """Return the median seconds of folding the whole journal, with no snapshot to begin from."""
+def _fold(state: Path, folders: Folders, repeats: int) -> tuple[int, float]:
+    """Return labels and median seconds of folding the whole journal, without a snapshot."""
 
     def call() -> None:
         (state / "model.snapshot").unlink(missing_ok=True)
         run_process([*MTSPAM, "fold"], environment={"MTSPAM_STATE": str(state)})
 
     mtspam_racer(state, state.parent / "fold.parquet").learn(folders)
-    return spend(call, repeats)
+    seconds = spend(call, repeats)
+    with closing(sqlite3.connect(state / "journal.sqlite")) as journal:
+        # A message learnt twice is one label.
+        (n_labels,) = journal.execute("SELECT count(*) FROM events").fetchone()
+    return n_labels, seconds
 
 
 def _fold_rates(state: Path, course: Course) -> Iterator[Row]:
     few = _fold(state, course.few, course.scale.repeats)
     many = _fold(state, course.many, course.scale.repeats)
-    yield _row("fold, whole", "mtspam fold", course.many.n / many, "events/s")
-    rate = sustained((course.few.n, few), (course.many.n, many))
+    yield _row("fold, whole", "mtspam fold", many[0] / many[1], "events/s")
+    rate = sustained(few, many)
     yield _row("fold, sustained", "mtspam fold", rate, "events/s")
 
 
