@@ -32,11 +32,7 @@ REPLAY_ARRAYS = (
 
 _KEY_BYTES = 16
 _FIRST_BALANCE = 0.5
-# Messages with an answer before it is brought back: a few may be mistakes, and so may a share of
-# those with the other answer, but hardly ever this many.
-_LEAST = 16
-_SURELY = 64
-_MOST_MISTAKES = 0.2
+_LEAST = 16  # messages with an answer before it is brought back: one may be a mistake
 # Multiplier of a full-period generator modulo 2^64 (Knuth's MMIX): which memory makes room is
 # neither the oldest nor one that a sender could predict, and the same in every fold.
 _FACTOR = 6364136223846793005
@@ -129,7 +125,7 @@ class Replay:
             self._remember(batch, row, answer)
             rare = 1 - answer
             share = self._balance if rare else 1.0 - self._balance
-            if share < self._share and self._has_enough(rare):
+            if share < self._share and len(self._kept[rare]) >= _LEAST:
                 sources.append(row)
                 again.append(self._recall(rare))
                 self._count(rare)
@@ -139,11 +135,6 @@ class Replay:
         again += [None] * (len(batch) - done)
         users = batch.users or [UserKey(NOBODY)] * len(batch)
         return Rows(np.array(sources, np.int64), again, [users[source] for source in sources])
-
-    def _has_enough(self, answer: int) -> bool:
-        """Say whether there are more messages of an answer than mistakes alone might make."""
-        n, n_other = len(self._kept[answer]), len(self._kept[1 - answer])
-        return n >= max(_LEAST, min(_SURELY, _MOST_MISTAKES * n_other))
 
     def _count(self, answer: int) -> None:
         self._balance += self._rate * (answer - self._balance)

@@ -142,14 +142,10 @@ def test_a_strangers_memory_is_learnt_again_for_nobody():
     [
         (15, 15, False),
         (16, 60, True),
-        (40, 400, False),
-        (64, 400, True),
-        (100, 1_000, True),
+        (16, 1_000, True),
     ],
 )
-def test_an_answer_that_mistakes_could_have_made_is_not_brought_back(
-    n_rare, n_common, is_recalled
-):
+def test_an_answer_is_brought_back_once_there_are_enough_of_it(n_rare, n_common, is_recalled):
     memory = Replay(1_024, 0.4, 4.0)
     assert memory.plan(batch(n_rare, 0, 1), np.arange(n_rare)) is None
     rows = memory.plan(batch(n_common, 1, 2), np.arange(n_common))
