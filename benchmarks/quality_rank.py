@@ -52,7 +52,7 @@ _MARKET_SIZES: Mapping[str, Mapping[str, Any]] = {
         "small_markets": ("s3",),
     },
     "full": {
-        "n_taught": 3_000,
+        "n_taught": 5_000,
         "n_tested": 1_500,
         "n_users": None,
         "small_users": 100,

@@ -15,7 +15,7 @@ from mtspam.search.keys import keys
 __all__ = ["Question", "Shop", "Teaching", "join", "passed"]
 
 _N_OTHERS = 99
-_WARM_UP = 0.6
+_WARM_UP = 0.8
 """Before that share of the purchases has come, nothing is asked: the history is too young."""
 _SECOND = 1_000
 
