@@ -13,6 +13,7 @@ from mtspam.model.forest import Forest
 __all__ = [
     "CLICK",
     "CONVERSION",
+    "CONVERSION_ALONE",
     "SHARED",
     "TASKS",
     "Codes",
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 CLICK, CONVERSION = "click", "conversion"
+CONVERSION_ALONE = "conversion alone"
+"""Trees of conversions that do not know the click margin."""
 TASKS = (CLICK, CONVERSION)
 SHARED = -1
 """Stands for all markets together where a forest is named."""
@@ -181,6 +184,12 @@ class Trunk:
             wider = with_margin(values, click)
             base = self.forests[CONVERSION, SHARED].predict(wider)
             conversion = self._on_top(CONVERSION, wider, market, base)
+            alone = self.forests.get((CONVERSION_ALONE, SHARED))
+            if alone is not None:
+                # The two err differently: their mean is nearer than either.
+                base = alone.predict(values)
+                conversion += self._on_top(CONVERSION_ALONE, values, market, base)
+                conversion *= 0.5
         return TrunkScores(click, conversion, shared, leaves)
 
     def _on_top(

@@ -12,6 +12,7 @@ from mtspam.model.growing import Lesson, Recipe, grow
 from mtspam.model.trunk import (
     CLICK,
     CONVERSION,
+    CONVERSION_ALONE,
     SHARED,
     Codes,
     Trunk,
@@ -28,7 +29,8 @@ _LEAST_VALIDATION = 20
 _ENOUGH_VALIDATION = 150
 """As many are set aside even where that is more than the share asked for, but half at most."""
 
-_N_FOLDS = 2
+_N_FOLDS = 5
+"""Parts of the queries that take turns in not being seen by the trees of their click margins."""
 
 _Texts = dict[tuple[str, int], str]
 
@@ -129,8 +131,12 @@ def train_both(table: FeatureTable, settings: RankingSettings) -> Trained:
         # Who is likelier to click is likelier to convert.
         second = replace(recipe, monotone=(*recipe.monotone, 1))
         wider = with_margin(values, margin)
-        more = _grown(_task(CONVERSION, table, wider, second, settings), settings)
-        early, final = early | more.early, final | more.final
+        for task in (
+            _task(CONVERSION, table, wider, second, settings),
+            _task(CONVERSION_ALONE, table, values, recipe, settings),
+        ):
+            more = _grown(task, settings)
+            early, final = early | more.early, final | more.final
     made, early_made = (
         Trunk(
             columns=table.columns,
