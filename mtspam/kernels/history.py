@@ -147,7 +147,7 @@ def read_counts(
             if place >= 0:
                 fade = math.exp(-rate * max(0.0, now - when[place]))
                 for j in range(3):
-                    out[k, s, j] = counts[place, j] * fade
+                    out[k, s, j] = float(counts[place, j]) * fade
 
 
 @kernel
@@ -197,8 +197,8 @@ def field_rates(
                     place = _find(tags, _mixed(value, scopes[s]))
                     if place >= 0:
                         fade = math.exp(-fading * max(0.0, now - when[place]))
-                        shown = counts[place, 0] * fade
-                        clicks = counts[place, 1] * fade
+                        shown = float(counts[place, 0]) * fade
+                        clicks = float(counts[place, 1]) * fade
                     above = (clicks + strength * above) / (max(shown, clicks) + strength)
                 rates = (above, rates[1]) if s == 0 else (rates[0], above)
             totals = (totals[0] + rates[0], totals[1] + rates[1])
