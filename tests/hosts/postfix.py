@@ -142,6 +142,21 @@ class Postfix:
         return path.read_text("utf-8", "replace") if path.exists() else ""
 
 
+def last_settings(text):
+    """Leave of each setting of main.cf the last one.
+
+    Each process of Postfix warns of one that overrides another, postlogd too: once the socket of
+    the log is full, that waits for itself, and all others for it.
+    """
+    kept, names = [], set()
+    for setting in reversed(re.findall(r"^\S.*\n(?:[ \t].*\n)*", text, re.MULTILINE)):
+        name = setting.partition("=")[0].strip()
+        if setting.startswith("#") or name not in names:
+            kept.append(setting)
+            names.add(name)
+    return "".join(reversed(kept))
+
+
 @contextmanager
 def postfix(main="", master=""):
     """Run a Postfix for a while.
@@ -165,7 +180,7 @@ def postfix(main="", master=""):
     shutil.chown(folder / "data", "postfix", "postfix")
     names = {"folder": folder, "port": port, "owner": OWNER}
     (folder / "etc" / "main.cf").write_text(
-        MAIN.format(**names) + main.replace("{folder}", str(folder))
+        last_settings(MAIN.format(**names) + main.replace("{folder}", str(folder)))
     )
     (folder / "etc" / "master.cf").write_text(
         MASTER.format(**names) + master.replace("{folder}", str(folder))
