@@ -39,6 +39,7 @@ _BENCHMARKS = (
     ("speed_milter", "Cost of a milter"),
     ("load_serve", "The service under load"),
     ("kill_serve", "The service, killed"),
+    ("heard_serve", "How soon a label counts"),
     ("speed_rank", "Speed of ranking"),
     ("speed_rerank", "Speed of ranking over HTTP"),
 )
