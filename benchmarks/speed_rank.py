@@ -225,7 +225,7 @@ def _trainings(scale: Scale, folder: Path, seed: int) -> Iterator[Row]:
 def _prepare(folder: Path, n_rows: int, seed: int) -> None:
     """Put the same rankings into a journal and into ready matrices."""
     from mtspam.journal.search import SearchJournal
-    from mtspam.journal.searchpacking import BlockFields
+    from mtspam.search.blocks import BlockFields
     from mtspam.search.events import Event, Interaction, RankingShown, ShownItem
     from mtspam.state import StateDirectory
 

@@ -8,7 +8,7 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtspam.errors import DataError, JournalError
+from mtspam.search.blocks import BlockFields
 from mtspam.search.events import (
     Event,
     FieldValue,
@@ -29,7 +30,7 @@ from mtspam.search.events import (
     Subject,
 )
 
-__all__ = ["KINDS", "BlockFields", "pack_event", "unpack_event"]
+__all__ = ["KINDS", "pack_event", "unpack_event"]
 
 _VERSION = 2
 _WITHOUT_HOST_PLACES = 1
@@ -46,47 +47,6 @@ KINDS: Mapping[str, type[Event]] = {
     "judgement": Judgement,
 }
 """The names under which the kinds of events are stored."""
-
-
-class BlockFields(Mapping[str, FieldValue]):
-    """One row of a block of numbers as a mapping, and what the candidate has beside them.
-
-    Parameters
-    ----------
-    places
-        The column of each name; one object for all rows of a ranking.
-    block
-        The numbers of the ranking, shape ``(n_candidates, n_names)``; NaN where there is none.
-    row
-        Which row.
-    rest
-        Fields that are no numbers, or not of all candidates.
-    """
-
-    __slots__ = ("block", "places", "rest", "row")
-
-    def __init__(
-        self,
-        places: Mapping[str, int],
-        block: NDArray[np.float64],
-        row: int,
-        rest: Mapping[str, FieldValue],
-    ) -> None:
-        self.places = places
-        self.block = block
-        self.row = row
-        self.rest = rest
-
-    def __getitem__(self, name: str) -> FieldValue:
-        place = self.places.get(name)
-        return self.rest[name] if place is None else float(self.block[self.row, place])
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self.places
-        yield from self.rest
-
-    def __len__(self) -> int:
-        return len(self.places) + len(self.rest)
 
 
 def pack_event(event: Event) -> bytes:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtspam.config import RankingSettings
-from mtspam.journal.searchpacking import BlockFields
 from mtspam.kernels.residual import gather_hashes
 from mtspam.ranking.exploring import PROPENSITY
 from mtspam.ranking.residual import CandidateHashes
+from mtspam.search.blocks import BlockFields
 from mtspam.search.events import Event, FieldValue, Interaction, Item, RankingShown
 from mtspam.search.keys import key
 

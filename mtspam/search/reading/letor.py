@@ -1,11 +1,16 @@
 """Files for learning to rank: ``grade qid:7 1:0.5 …``, or LibSVM lines with a file of sizes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
 
+import numpy as np
+
 from mtspam.errors import DataError
-from mtspam.search.events import RankingShown, ShownItem
+from mtspam.search.blocks import BlockFields
+from mtspam.search.events import FieldValue, RankingShown, ShownItem
 from mtspam.search.reading.lines import numbered_lines
 from mtspam.search.reading.values import grade_of
 
@@ -41,10 +46,25 @@ def read_letor(path: str) -> Iterator[RankingShown]:
     parts = _by_size(rows, path, sizes) if sizes.exists() else _by_name(rows)
     for time, (query, shown) in enumerate(parts):
         items = tuple(
-            one if one.item else ShownItem(f"{query}/{n}", one.score, one.fields, one.label)
-            for n, one in enumerate(shown)
+            replace(one, item=one.item or f"{query}/{n}", fields=fields)
+            for n, (one, fields) in enumerate(zip(shown, _compact(shown), strict=True))
         )
         yield RankingShown(id=f"query {query}", time=time, items=items, query=query)
+
+
+def _compact(shown: Sequence[ShownItem]) -> Sequence[Mapping[str, FieldValue]]:
+    """Return the fields, as rows of one block where all have the same: an eighth of the memory."""
+    names = tuple(shown[0].fields) if shown else ()
+    if any(tuple(one.fields) != names for one in shown):
+        return [one.fields for one in shown]
+    block = np.array([tuple(one.fields.values()) for one in shown], np.float64)
+    return [BlockFields(_places(names), block, row, {}) for row in range(len(shown))]
+
+
+@lru_cache(maxsize=8)
+def _places(names: tuple[str, ...]) -> dict[str, int]:
+    """Return the column of each name; one object for all queries that have the same."""
+    return {name: place for place, name in enumerate(names)}
 
 
 def _row(text: str, place: str) -> _Row:
