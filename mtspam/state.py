@@ -88,14 +88,30 @@ class StateDirectory:
         Raises
         ------
         JournalError
-            Where it cannot be written.
+            Where it cannot be written, or an old state has lost its journal.
         """
         if self.exists:
+            self.insist_on_journal()
             return
         try:
             self._write_secret()
         except OSError as error:
             raise self._unwritable(error) from error
+
+    def insist_on_journal(self) -> None:
+        """Refuse to begin a new journal beside a model that an older one has taught.
+
+        Raises
+        ------
+        JournalError
+            Where the journal is lost: all that was learnt would be, silently, with the next label.
+        """
+        is_lost = self._is_there(self.snapshot) and not self._is_there(self.journal)
+        if is_lost and self._is_there(self._secret):
+            raise JournalError(
+                f"journal {self.journal}: missing beside the model that it taught; restore it "
+                f"from a backup, or remove {self.snapshot.name} to begin anew"
+            )
 
     def _write_secret(self) -> None:
         """Write the secret whole or not at all."""

@@ -39,8 +39,12 @@ def command(common: Common, form: str | None) -> None:
 
 def _lines(status: "Status") -> list[tuple[str, str]]:
     labels = ", ".join(f"{n:,} {name}" for name, n in sorted(status.labels.items()))
-    folded = "up to date" if status.is_current else "behind: `mtspam fold` catches up"
-    exact = "equal to the journal" if status.is_exact else "corrected by steps since the last fold"
+    if status.position > status.head:  # any other journal is folded anew
+        folded, exact = "the journal is missing", "restore it from a backup"
+    else:
+        folded = "up to date" if status.is_current else "behind: `mtspam fold` catches up"
+        is_exact = status.is_exact
+        exact = "equal to the journal" if is_exact else "corrected by steps since the last fold"
     return [
         ("state", status.state),
         ("labels", labels or "none yet"),

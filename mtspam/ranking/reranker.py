@@ -98,8 +98,7 @@ class Reranker:
             Leave reading the journal and the version in use to the first ranking, with what may
             be wrong with them: who only trains or gives feedback does without.
         keeps
-            Whether a snapshot of what was read may be written, so that the next one who opens the
-            state need not read it all; None: unless `read_only`.
+            Whether what was read may be kept in a snapshot for the next; None: unless `read_only`.
 
         Raises
         ------
@@ -119,6 +118,8 @@ class Reranker:
                 directory.prepare()
         opened._keeps = not read_only if keeps is None else keeps
         opened._secret = directory.secret()
+        if not read_only:
+            directory.insist_on_journal()
         if directory.journal.exists() or not read_only:
             opened._journal = opened._exits.enter_context(
                 SearchJournal.open(
