@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from mtspam.config import Settings
-from mtspam.errors import DataError, JournalError
+from mtspam.errors import DataError, JournalError, SnapshotError
 from mtspam.fold import JustWritten, catch_up
 from mtspam.journal import LabelEvent
 from mtspam.journal.identity import Identity, People
@@ -121,8 +121,10 @@ class SpamFilter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        # A full disk stops the snapshot, too; what went wrong first is what is to be told.
+        with suppress(*(() if error is None else (JournalError, SnapshotError))):
+            self.close()
 
     def close(self) -> None:
         """Write the snapshot if anything was learnt and let go of the state.
@@ -183,9 +185,8 @@ class SpamFilter:
         # A starter that is not heard any more need not be asked: a tenth of the time.
         features, priors = self._hasher.hash(raws, with_starter=learner.starter_share > 0.0)
         who, whose = self._people.columns(users, groups)
-        return learner.predict_many(
-            Batch(features=features, users=who, groups=whose, priors=priors)
-        )
+        batch = Batch(features=features, users=who, groups=whose, priors=priors)
+        return learner.predict_many(batch)
 
     # Learning.
 
@@ -377,9 +378,8 @@ class SpamFilter:
         JournalError
             Where the journal cannot be read.
         """
-        return sum_up(
-            self._directory, self._settings, self._current(), has_starter=self._starter is not None
-        )
+        has_starter = self._starter is not None
+        return sum_up(self._directory, self._settings, self._current(), has_starter=has_starter)
 
     def _open_journal(self) -> "Journal":
         if self._journal is None:

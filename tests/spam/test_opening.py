@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from mtspam.errors import JournalError, SnapshotError
+from mtspam.errors import DataError, JournalError, SnapshotError
 from mtspam.snapshot import read_snapshot, write_snapshot
 from mtspam.spam import SpamFilter
 from mtspam.types import Label, Verdict
@@ -389,3 +389,30 @@ def test_check_of_a_damaged_state(open_state, taught):
         connection.close()
         with pytest.raises(JournalError, match="event 5"):
             spam_filter.check()
+
+
+def test_a_lost_journal_is_not_begun_anew(open_state, taught):
+    """The next label would otherwise take the place of all that was learnt."""
+    (taught / "journal.sqlite").unlink()
+    before = files(taught)
+    with pytest.raises(JournalError) as error:
+        open_state()
+    one_line(error, taught / "journal.sqlite", "restore it from a backup")
+    assert files(taught) == before
+    (taught / "model.snapshot").unlink()
+    with open_state() as spam_filter:
+        assert spam_filter.status().n_events == 0
+
+
+def test_a_snapshot_that_cannot_be_written_hides_no_other_error(open_state, taught):
+    def learn_in_vain():
+        with open_state() as spam_filter:
+            spam_filter.learn(NEW_PILLS, Label.SPAM)
+            (taught / "model.snapshot.new").mkdir()
+            raise DataError("what went wrong first")
+
+    with pytest.raises(DataError, match="what went wrong first"):
+        learn_in_vain()
+    (taught / "model.snapshot.new").rmdir()
+    with open_state() as spam_filter:  # the lock was let go of, and the label is there
+        assert spam_filter.status().n_events == 25
