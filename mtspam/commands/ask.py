@@ -15,9 +15,10 @@ from mtspam.commands.group import say_error
 from mtspam.commands.options import LABELS, PLACE, Common, named, state_options
 
 if TYPE_CHECKING:
+    from mtspam.mail.sources import SourceMessage
     from mtspam.serve.client import ServiceClient
 
-__all__ = ["client_of", "command", "messages_in"]
+__all__ = ["client_of", "command"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -31,7 +32,8 @@ def command() -> None:
 
     The service of `mtspam serve` answers on the socket in the state directory. PATH is a message,
     a Maildir, an mbox, whatever `mtspam score` takes, or - for standard input, which is the
-    default. Every label is on the disk when the command returns.
+    default. A user that a table names goes before --user. Every label is on the disk when the
+    command returns.
     """
 
 
@@ -90,39 +92,11 @@ def client_of(common: Common, place: str | None, timeout: float = 10.0) -> "Serv
     return ServiceClient(path, timeout_seconds=timeout)
 
 
-def messages_in(common: Common, paths: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
-    """Yield name and bytes of every message.
-
-    Raises
-    ------
-    DataError
-        Where one cannot be read.
-    """
-    if paths in {(), ("-",)}:
-        yield "-", sys.stdin.buffer.read()
-        return
-    if len(paths) == 1 and (raw := _sole_message(Path(paths[0]))) is not None:
-        yield paths[0], raw
-        return
+def _messages_in(common: Common, paths: tuple[str, ...]) -> "Iterator[SourceMessage]":
     from mtspam.commands.options import source_settings
     from mtspam.mail.sources import read_messages
 
-    for message in read_messages(paths, options=source_settings(common, None, None)):
-        yield message.name, message.raw
-
-
-def _sole_message(path: Path) -> bytes | None:
-    """Return the message in a small file that holds one and no more; None if that is not plain.
-
-    What reads all other sources takes a second to start.
-    """
-    if path.suffix not in {".eml", ".msg", ".txt", ""} or not path.is_file():
-        return None
-    try:
-        raw = path.read_bytes()
-    except OSError:
-        return None
-    return raw if raw and b":" in raw[:1000] and not raw.startswith(b"From ") else None
+    return read_messages(paths or ("-",), options=source_settings(common, None, None))
 
 
 @command.command("score")
@@ -134,9 +108,9 @@ def _score(
 ) -> None:
     """Say what messages are. Nothing is learnt."""
     client = client_of(common, socket)
-    for name, raw in messages_in(common, paths):
-        reply = client.judge(raw, user=user)
-        click.echo(json.dumps(reply) if as_json else _verdict_line(reply, name))
+    for message in _messages_in(common, paths):
+        reply = client.judge(message.raw, user=message.user or user)
+        click.echo(json.dumps(reply) if as_json else _verdict_line(reply, message.name))
 
 
 @command.command("why")
@@ -160,12 +134,12 @@ def _why(
 ) -> None:
     """Say why, level by level and word by word."""
     client = client_of(common, socket)
-    for name, raw in messages_in(common, paths):
-        reply = client.explain(raw, user=user, limit=limit)
+    for message in _messages_in(common, paths):
+        reply = client.explain(message.raw, user=message.user or user, limit=limit)
         if as_json:
             click.echo(json.dumps(reply))
             continue
-        click.echo(_verdict_line(reply, name))
+        click.echo(_verdict_line(reply, message.name))
         for line in _reasons(reply):
             click.echo(line)
 
@@ -191,8 +165,8 @@ def _learn(  # noqa: PLR0917 - click passes every option by name
     """
     client = client_of(common, socket)
     unknown = False
-    for name, message in _told(common, paths, message_id):
-        reply = client.learn(message, label, user=user, source="cli")
+    for name, message, whose in _told(common, paths, message_id):
+        reply = client.learn(message, label, user=whose or user, source="cli")
         unknown |= _say(reply, name, as_json=as_json)
     if unknown:
         say_error(
@@ -220,8 +194,8 @@ def _unlearn(
     """
     client = client_of(common, socket)
     unknown = False
-    for name, message in _told(common, paths, message_id):
-        reply = client.unlearn(message, user=user, source="cli")
+    for name, message, whose in _told(common, paths, message_id):
+        reply = client.unlearn(message, user=whose or user, source="cli")
         unknown |= _say(reply, name, as_json=as_json)
     sys.exit(Exit.FAILED if unknown else Exit.OK)
 
@@ -270,13 +244,15 @@ def _status(common: Common, as_json: bool, socket: str | None) -> None:
 
 def _told(
     common: Common, paths: tuple[str, ...], message_id: str | None
-) -> Iterator[tuple[str, bytes | str]]:
+) -> Iterator[tuple[str, bytes | str, str | None]]:
+    """Yield the name of each message, the message or its id, and whose a table says that it is."""
     if message_id is None:
-        yield from messages_in(common, paths)
+        for message in _messages_in(common, paths):
+            yield message.name, message.raw, message.user
     elif paths:
         raise click.UsageError("Give messages or --id, not both.")
     else:
-        yield message_id, message_id
+        yield message_id, message_id, None
 
 
 # How answers look.

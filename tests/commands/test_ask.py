@@ -145,3 +145,25 @@ def test_an_unknown_id_is_told(run, service):
     result = run("ask", "learn", "spam", "--id", "0" * 32, code=Exit.FAILED)
     assert result.stdout.startswith("unknown ")
     assert "give the message itself" in result.stderr
+
+
+@pytest.mark.parametrize("named", [("-",), ()])
+def test_an_mbox_comes_over_standard_input_too(run, service, mail, named):
+    with (mail / "spam.mbox").open("rb") as mbox:
+        lines = run("ask", "learn", "spam", *named, stdin=mbox.read()).stdout.splitlines()
+    assert len(lines) == 12
+    known = run("ask", "learn", "spam", mail / "spam.mbox").stdout.splitlines()
+    assert [line.split()[0] for line in known] == ["same"] * 12
+
+
+def test_a_user_that_a_table_names_is_whose_label_it_is(run, service, files, tmp_path):
+    table = tmp_path / "said.ndjson"
+    row = {"raw": PILLS.decode(), "user": ANA}
+    table.write_text(json.dumps(row))
+    run("ask", "learn", "spam", table, "--user", BOB)
+    path = files / "pills.eml"
+    for user, is_moved in ((ANA, True), (BOB, False)):
+        levels = told(run("ask", "score", path, "--user", user, "--json"))["levels"]
+        assert (levels["personal"] > 0) is is_moved
+    assert told(run("ask", "score", table, "--json"))["levels"]["personal"] > 0
+    assert run("ask", "unlearn", table).stdout.startswith("removed ")
