@@ -98,6 +98,8 @@ def command(
     for root in roots:
         if not root.is_dir():
             raise click.ClickException(f"{root}: there is no such directory")
+    if "" in maildirs:
+        raise click.ClickException("'' is no path")
     most = setting_in(common.config, "mail", "max_message_bytes")
     if memory is None:
         common.state_path.mkdir(mode=0o700, parents=True, exist_ok=True)

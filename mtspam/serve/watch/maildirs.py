@@ -112,7 +112,7 @@ def boxes_by_folder(root: Path) -> Iterator[Box]:
 def _boxes_below(directory: Path, parts: tuple[str, ...]) -> Iterator[Box]:
     if parts and _is_folder(directory):
         *above, last = [part for part in parts if part.lower() not in {"maildir", "mail"}] or parts
-        yield Box(f"{last}@{above[-1]}" if above else last, directory)
+        yield Box(_text(f"{last}@{above[-1]}" if above else last), directory)
         return
     if len(parts) < _MAX_DEPTH:
         for name in sorted(_directories(directory)):
@@ -144,11 +144,16 @@ def _folders_below(directory: Path, prefix: str, depth: int) -> Iterator[tuple[s
         path = directory / name
         # In Maildir++ all folders lie side by side, with dots where others have slashes.
         shown = name[1:].replace(".", "/") if name.startswith(".") else name
-        folder = prefix + _decoded(shown)
+        folder = prefix + _decoded(_text(shown))
         if _is_folder(path):
             yield folder, path
         if not name.startswith("."):
             yield from _folders_below(path, f"{folder}/", depth + 1)
+
+
+def _text(name: str) -> str:
+    """Write a name of the file system so that it can be stored, whatever bytes are in it."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _decoded(name: str) -> str:
@@ -178,4 +183,4 @@ def messages_in(folder: str, directory: Path) -> Iterator[StoredMessage]:
         for name in sorted(names):
             base, _, flags = name.partition(":2,")
             if not name.startswith(".") and not _IGNORED_FLAGS & set(flags):
-                yield StoredMessage(folder, base, directory / part / name)
+                yield StoredMessage(folder, _text(base), directory / part / name)

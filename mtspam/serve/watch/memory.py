@@ -1,14 +1,18 @@
 """What a watcher has seen: which message lay where, over restarts, in bounded room."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mtspam.errors import DataError
 
 __all__ = ["Memory"]
+
+_NOWHERE = ":memory:"
 
 _TABLES = """
 create table if not exists box (user text primary key) without rowid;
@@ -51,15 +55,16 @@ class Memory:
         self._path = path
         self._most = most
         try:
+            if str(path) != _NOWHERE:  # it tells who keeps which folders
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._file = sqlite3.connect(path, isolation_level=None)
             self._file.execute("pragma journal_mode = wal")
             # After a power cut a few messages may be told again, which changes nothing.
             self._file.execute("pragma synchronous = normal")
             self._file.executescript(_TABLES)
-        except sqlite3.Error as error:
-            raise DataError(
-                f"{path}: what the watcher knows cannot be opened ({error})"
-            ) from error
+        except (OSError, sqlite3.Error) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise DataError(f"{path}: what the watcher knows cannot be opened ({why})") from error
 
     def close(self) -> None:
         """Let go of the file."""
@@ -91,10 +96,8 @@ class Memory:
 
     def known(self, user: str, folder: str) -> set[str]:
         """Return the files of a folder that were seen there already."""
-        found = self._file.execute(
-            "select base from known where user = ? and folder = ?", (user, folder)
-        )
-        return {base for (base,) in found}
+        query = "select base from known where user = ? and folder = ?"
+        return {base for (base,) in self._found(query, user, folder)}
 
     def note(self, user: str, folder: str, base: str) -> None:
         """Note that a file was seen."""
@@ -139,5 +142,18 @@ class Memory:
         )
 
     def _one(self, query: str, *values: object) -> object:
-        row = self._file.execute(query, values).fetchone()
-        return None if row is None else row[0]
+        rows = self._found(query, *values)
+        return rows[0][0] if rows else None
+
+    def _found(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return what a query finds.
+
+        Raises
+        ------
+        DataError
+            Where the file cannot be read.
+        """
+        try:
+            return self._file.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise DataError(f"{self._path}: it cannot be read ({error})") from error

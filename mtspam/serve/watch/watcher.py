@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from mtspam.errors import ServiceError
+from mtspam.errors import DataError, ServiceError
+from mtspam.mail.sources.opening import open_regular
 from mtspam.serve.client import RefusedError
 from mtspam.serve.fields import field_values, message_id_in, without_forged
 from mtspam.serve.watch.maildirs import (
@@ -124,10 +125,10 @@ class Watcher:
     def _take(self, box: Box, message: StoredMessage, place: Place, seen: Seen | None) -> None:
         """Learn from one message that is new where it lies."""
         try:
-            with message.path.open("rb") as file:
+            with open_regular(str(message.path)) as file:
                 raw = file.read(self._max_bytes + 1)
-        except OSError:
-            return  # it was moved on meanwhile: the next look finds it
+        except (DataError, OSError):
+            return  # it was moved on meanwhile: the next look finds it; or it is no file at all
         if len(raw) > self._max_bytes:
             self._note(box, message)
             return

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,15 @@ def test_a_folder_that_is_gone_is_empty(tmp_path):
     assert list(messages_in("INBOX", tmp_path / "gone")) == []
     assert list(folders_of(Box("ana", tmp_path / "gone"))) == []
     assert list(boxes_by_folder(tmp_path / "gone")) == []
+
+
+def test_names_that_are_no_text_can_be_stored(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    box = Box("ana", maildir(tmp_path / name))
+    maildir(box.path / f".{name}")
+    (box.path / "cur" / f"1.{name}:2,S").touch()
+    assert [folder for folder, _ in folders_of(box)] == ["INBOX", "caf\\xe9"]
+    (message,) = messages_in("INBOX", box.path)
+    assert message.base == "1.caf\\xe9"
+    assert message.path.exists()
+    assert [one.user for one in boxes_by_folder(tmp_path)] == ["caf\\xe9"]

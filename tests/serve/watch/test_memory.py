@@ -66,3 +66,16 @@ def test_what_is_no_memory_is_refused(tmp_path):
         Memory(path)
     with pytest.raises(DataError):
         Memory(tmp_path / "none" / "watch.sqlite")
+
+
+def test_it_is_nobody_else_s_and_damage_is_told(tmp_path, memory):
+    path = tmp_path / "watch.sqlite"
+    assert path.stat().st_mode & 0o077 == 0
+    with memory.writing():
+        for n in range(5_000):
+            memory.note("ana", "Junk", str(n))
+    memory.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"x" * (len(content) - 4096))
+    with pytest.raises(DataError, match=r"watch\.sqlite: "):
+        Memory(path).known("ana", "Junk")

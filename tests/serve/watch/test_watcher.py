@@ -1,6 +1,7 @@
 """A watcher over Maildirs on the disk, telling a real service."""
 
 import itertools
+import os
 import shutil
 
 import pytest
@@ -251,3 +252,13 @@ def test_a_folder_that_goes_and_comes_is_read_anew(look, box, request):
     (box.path / ".Elsewhere").rename(box.path / ".Junk")
     assert told(look()) == (1, 0)
     assert path.exists()
+
+
+def test_what_is_no_file_holds_nobody_up(look, box, request):
+    os.mkfifo(box.path / ".Junk" / "new" / "0.pipe")
+    (box.path / ".Junk" / "new" / "0.folder").mkdir()
+    box.deliver(unique(PILLS, request), ".Junk").rename(
+        box.path / ".Junk" / "cur" / os.fsdecode(b"caf\xe9:2,S")
+    )
+    assert told(look()) == (1, 0)
+    assert told(look()) == (0, 0)
