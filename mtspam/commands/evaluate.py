@@ -72,7 +72,13 @@ class _Pass:
 )
 @click.option("--no-learn", is_flag=True, help="Score by --warm alone, learn nothing.")
 @click.option("--starter", is_flag=True, help="Begin with the starter model.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of hashes and bootstrap.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of hashes and bootstrap.",
+)
 @click.option("--json", "json_file", metavar="FILE", type=_FILE, help="Write the report there.")
 @click.option(
     "--scores",
@@ -227,7 +233,11 @@ class _ListCommand(click.Command):
     help="Messages of one user each.",
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of the order and the hashes."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the order and the hashes.",
 )
 @click.option("--json", "json_file", metavar="FILE", type=_FILE, help="Write the report there.")
 @state_options

@@ -9,6 +9,7 @@ from mtspam.commands.ask import client_of
 from mtspam.commands.exits import Exit
 from mtspam.commands.group import say_error
 from mtspam.commands.options import PLACE, Common, named, state_options
+from mtspam.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +61,8 @@ def command(
     are removed. Whatever goes wrong, the message comes out as it came in and the exit code is 0,
     unless --fail says otherwise. A message above mail.max_message_bytes passes as it is.
     """
+    if sys.stdin is None:
+        raise DataError("-: there is no standard input")
     source, target = sys.stdin.buffer, sys.stdout.buffer
     raw = b""
     try:

@@ -8,13 +8,13 @@ import click
 
 from mtspam.commands.counting import counted
 from mtspam.commands.exits import Exit
-from mtspam.commands.options import Common, format_options, state_options
+from mtspam.commands.options import Common, format_options, named, state_options
 
 __all__ = ["command", "confirm_forgetting", "forgotten_lines"]
 
 
 @click.command("forget")
-@click.argument("user", metavar="USER")
+@click.argument("user", metavar="USER", callback=named)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @format_options("table", "json")
 @state_options

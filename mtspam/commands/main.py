@@ -106,6 +106,7 @@ def main() -> None:
     """Run the command line."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    _fill_streams()
     for stream in (sys.stdout, sys.stderr):
         # Names of files need not be text; a report must not fail on them.
         if hasattr(stream, "reconfigure"):
@@ -117,6 +118,22 @@ def main() -> None:
         cli.main(prog_name="mtspam")
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
+
+
+def _fill_streams() -> None:
+    """Put something in the place of standard streams that the caller has closed.
+
+    Otherwise the next file to be opened would have their numbers, and be written to by mistake.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # the lowest free number is taken
+            os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)  # noqa: PLR2004 - stderr
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w")  # whatever is written there is told as an error
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w")
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -56,7 +56,9 @@ def command(common: Common, *, check: bool, is_hashing: bool, pid_file: str | No
 def _print_hash() -> None:
     from mtspam.serve.http.passwords import hash_password
 
-    if sys.stdin.isatty():
+    if sys.stdin is None:
+        password = ""
+    elif sys.stdin.isatty():
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:
         password = sys.stdin.readline().rstrip("\r\n")

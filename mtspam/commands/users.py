@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mtspam.commands.counting import counted
-from mtspam.commands.options import Common, format_options, state_options
+from mtspam.commands.options import Common, format_options, named, state_options
 
 if TYPE_CHECKING:
     from mtspam.spam import UserInfo
@@ -20,7 +20,7 @@ _KEY_DIGITS = 16
 
 
 @click.command("users")
-@click.argument("name", metavar="[USER]", required=False)
+@click.argument("name", metavar="[USER]", required=False, callback=named)
 @format_options("table", "json", "ndjson", "csv")
 @state_options
 @click.pass_obj

@@ -144,3 +144,10 @@ def test_vectors_name_a_broken_line(run, mail):
     assert result.stderr.startswith(f"mtspam: {mail / 'a'}:2: ")
     stray = run("evaluate", "vectors", mail / "a", "--inbox", mail / "a", code=Exit.USAGE)
     assert "unexpected extra argument" in stray.stderr
+
+
+@pytest.mark.parametrize("command", ["mail", "vectors"])
+def test_a_seed_is_no_negative_number(run, mail, command):
+    option = "--index" if command == "mail" else "--inbox"
+    refused = run("evaluate", command, option, mail / "ham.eml", "--seed", "-1", code=Exit.USAGE)
+    assert "--seed" in refused.stderr

@@ -225,3 +225,23 @@ def test_terminated(program, mail):
     process.send_signal(signal.SIGTERM)
     assert process.wait() == Exit.TERMINATED
     assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("score {} >&-", Exit.INPUT, "standard output: "),
+        ("explain --json {} >&-", Exit.INPUT, "standard output: "),
+        ("score {} >&- 2>&-", Exit.INPUT, ""),
+        ("score - <&-", Exit.INPUT, "there is no standard input"),
+        ("filter <&-", Exit.INPUT, "there is no standard input"),
+        ("serve --hash-password <&-", Exit.USAGE, "must not be empty"),
+        ("serve --check <&-", Exit.OK, ""),
+    ],
+)
+def test_streams_that_the_caller_closed(environment, mail, words, code, said):
+    line = f"{sys.executable} -m mtspam.commands.main {words.replace('{}', str(mail / 'ham.eml'))}"
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert len(done.stderr.splitlines()) == (1 if said else 0)
+    assert said in done.stderr

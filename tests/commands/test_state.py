@@ -295,3 +295,21 @@ def test_a_named_state_that_is_not_there_is_told(run, mail, tmp_path, command):
     told = run("--state", tmp_path / "typo", command, mail / "ham.eml").stderr
     assert "typo: nothing is there; judged by the starter model alone" in told
     assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [("forget", "-y"), ("users",), ("learn", "ham", "x", "--user")]
+)
+def test_an_empty_name_is_nobody_s(taught, command):
+    assert "a name must not be empty" in taught(*command, " ", code=Exit.USAGE).stderr
+
+
+def test_a_lost_journal(taught, mail, environment):
+    before = (environment / "model.snapshot").read_bytes()
+    (environment / "journal.sqlite").unlink()
+    assert "the journal is missing" in taught("status").stdout
+    for command in (("learn", "ham", mail / "ham.eml"), ("fold",), ("rank", "train")):
+        (line,) = taught(*command, code=Exit.STATE).stderr.splitlines()
+        assert "journal.sqlite: missing" in line
+    assert not (environment / "journal.sqlite").exists()
+    assert (environment / "model.snapshot").read_bytes() == before
