@@ -285,7 +285,7 @@ def _example(plan: Plan) -> Outcome:
     if not folder.exists():
         raise MissingDataError(f"{folder} is not there")
     events = list(read_events([str(folder / "rank.train")], form="letor"))
-    later = set_apart(list(read_events([str(folder / "rank.test")], form="letor")))
+    later = set_apart(list(read_events([str(folder / "rank.test")], form="letor")), "tested")
     tested = {event.id for event in later if isinstance(event, RankingShown)}
     found = evaluate_events([*events, *later], plan.settings, held_out=0.2, tested=tested)
     return Outcome(_events_task(found, plan))

@@ -1,5 +1,6 @@
 """`mtspam rank evaluate`: how good several orders are on rankings that were held out."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mtspam.evaluate.ranking import RankFigure, RankRow
+    from mtspam.search.events import Event
 
 __all__ = ["command"]
 
@@ -25,10 +27,18 @@ _FILE = click.Path(path_type=Path, readable=False)
     "evaluate",
     epilog=as_written(
         "mtspam rank evaluate events.jsonl.gz --json figures.json --plot figures.svg",
-        "mtspam rank evaluate rank.train --test rank.test",
+        "mtspam rank evaluate train.txt --valid vali.txt --test test.txt",
     ),
 )
 @path_arguments
+@click.option(
+    "--valid",
+    "valids",
+    metavar="FILE",
+    multiple=True,
+    help="Stop growing trees by the rankings of this file instead of the latest ones before those "
+    "tested.",
+)
 @click.option(
     "--test",
     "tests",
@@ -71,6 +81,7 @@ def command(
     /,
     *,
     paths: tuple[str, ...],
+    valids: tuple[str, ...],
     tests: tuple[str, ...],
     held_out: float,
     empty: str,
@@ -92,17 +103,24 @@ def command(
     from mtspam.evaluate.outputs import write_json
     from mtspam.evaluate.ranking import earlier_queries, rank_rows
     from mtspam.metrics.ranking import EmptyQueries
-    from mtspam.search.events import RankingShown
     from mtspam.search.reading.reader import read_events
     from mtspam.spam.documents import scorer_of
 
+    if valids and not tests:
+        raise click.UsageError("--valid takes a --test that comes after it")
     named, settings = table_columns(columns), common.settings()
     read = partial(read_events, columns=named, form=form, spam_score=scorer_of(settings))
     events = list(read(paths))
+    if valids:
+        later = set_apart(list(read(valids)), "valid", events)
+        events += later
+        # No setting of it has a share above .9.
+        share = min(len(_rankings(later)) / max(len(_rankings(events)), 1), 0.9)
+        settings = replace(settings, ranking=replace(settings.ranking, validation_share=share))
     tested = None
     if tests:
-        later = set_apart(list(read(tests)))
-        tested = {event.id for event in later if isinstance(event, RankingShown)}
+        later = set_apart(list(read(tests)), "tested")
+        tested = _rankings(later)
         events += later
     found = evaluate_events(events, settings, held_out=held_out, tested=tested)
     earlier = earlier_queries(found.whole)[-found.table.n_queries :]
@@ -114,6 +132,12 @@ def command(
 
         plot_ranking(rows, plot)
     _print(rows, empty)
+
+
+def _rankings(events: "Sequence[Event]") -> set[str]:
+    from mtspam.search.events import RankingShown
+
+    return {event.id for event in events if isinstance(event, RankingShown) and event.items}
 
 
 def _print(rows: "Sequence[RankRow]", empty: str) -> None:

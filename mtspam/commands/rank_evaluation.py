@@ -116,20 +116,33 @@ def events_table(events: Sequence[Event], settings: Settings) -> FeatureTable:
     )
 
 
-def set_apart(events: Sequence[Event]) -> list[Event]:
-    """Return rankings to test on and their clicks under ids that no other file has.
+def set_apart(events: Sequence[Event], name: str, earlier: Sequence[Event] = ()) -> list[Event]:
+    """Return rankings and their clicks under ids that no other file has, and after earlier ones.
 
-    Files for learning to rank each number their queries from 1.
+    Files for learning to rank each number their queries from 1, and know no times.
+
+    Parameters
+    ----------
+    events
+        Of a file that is kept apart.
+    name
+        What ids begin with.
+    earlier
+        Where one of these is as late as the first of `events`, all of `events` are moved behind.
     """
+    latest = max((event.time for event in earlier), default=0)
+    first = min((event.time for event in events), default=0)
+    moved = max(0, latest + 1 - first) if earlier else 0
     found: list[Event] = []
     for event in events:
+        time = event.time + moved
         if isinstance(event, RankingShown):
-            found.append(replace(event, id=f"tested {event.id}"))
+            found.append(replace(event, id=f"{name} {event.id}", time=time))
         elif isinstance(event, Interaction) and event.ranking:
-            ranking = f"tested {event.ranking}"
-            found.append(replace(event, id=f"tested {event.id}", ranking=ranking))
+            ranking = f"{name} {event.ranking}"
+            found.append(replace(event, id=f"{name} {event.id}", ranking=ranking, time=time))
         else:
-            found.append(event)
+            found.append(replace(event, time=time))
     return found
 
 

@@ -98,6 +98,25 @@ def test_a_file_to_test_on_takes_the_place_of_the_latest(run, shown, tmp_path):
     assert rows_of(tmp_path / "rows.json")["trunk", "all"]["n_queries"] == 30
 
 
+def test_growing_stops_by_the_file_that_is_given_for_it(run, shown, tmp_path):
+    same, contrary, test = (tmp_path / f"{name}.csv" for name in ("same", "contrary", "test"))
+    rows = table(60, start=500)
+    rows.write_csv(same)
+    rows.with_columns(match=-pl.col("match")).write_csv(contrary)
+    table(60, start=900).write_csv(test)
+    found = {}
+    for valid in (same, contrary):
+        into = tmp_path / f"{valid.stem}.json"
+        run("rank", "evaluate", shown, "--valid", valid, "--test", test, "--json", into)
+        found[valid.stem] = rows_of(into)["trunk", "all"]
+    assert found["same"]["n_queries"] == 60
+    assert found["same"]["ndcg_at_10"]["value"] > found["contrary"]["ndcg_at_10"]["value"]
+
+
+def test_a_file_to_stop_by_without_one_to_test_on_is_refused(run, shown):
+    assert "--test" in run("rank", "evaluate", shown, "--valid", shown, code=2).stderr
+
+
 def test_the_state_stays_as_it_was(run, shown, environment):
     run("rank", "evaluate", shown)
     assert not environment.exists()
