@@ -17,6 +17,7 @@ from mtspam.serve.contract import UnavailableError
 from mtspam.serve.counters import Counters
 from mtspam.serve.encryption import server_context, wants_encryption
 from mtspam.serve.faces import places_of
+from mtspam.serve.http.passwords import Gate
 from mtspam.serve.listeners import Listeners, inherited_sockets
 from mtspam.serve.live import LiveArea
 from mtspam.serve.lmtp.nexthop import next_hop_of
@@ -54,10 +55,11 @@ def check_settings(settings: Settings, state: Path) -> None:
     places_of(settings, state)
     Policy(settings.actions, Identity(settings.identity))
     owner_of(settings.serve)
-    if settings.lmtp.listen:
+    if settings.lmtp.listen or settings.lmtp.next_hop:
         next_hop_of(settings.lmtp)
     if wants_encryption(settings):
         server_context(settings.tls)
+    Gate(settings.http.password_hash, settings.http.max_failures)
 
 
 class Supervisor:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from mtspam.config import Settings
-from mtspam.errors import ServiceError
+from mtspam.errors import ConfigError, ServiceError
+from mtspam.serve.supervisor import check_settings
 from mtspam.spam import SpamFilter
 from tests.hosts.processes import free_port, wait_until
 from tests.serve.whole import (
@@ -363,3 +364,15 @@ def test_the_supervisor_has_one_thread(whole):
     # A fork copies only the thread that forks, and whatever lock another holds stays locked.
     status = Path(f"/proc/{whole.process.pid}/status").read_text()
     assert re.search(r"^Threads:\s+1$", status, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ({"http": {"password_hash": "x"}}, "http.password_hash is no hash"),
+        ({"lmtp": {"next_hop": "nope"}}, "lmtp.next_hop is 'nope'"),
+    ],
+)
+def test_what_would_stop_a_worker_is_found_before(tmp_path, said, wrong):
+    with pytest.raises(ConfigError, match=re.escape(wrong)):
+        check_settings(Settings.from_mapping(said), tmp_path)
