@@ -134,7 +134,7 @@ class Parcels:
             slot = (self._next + step) % _N_SLOTS
             _, began, _, state = self._head(slot)
             if state == _FREE or now - began > _MOST_SECONDS:
-                if self._lock_in(slot, (_FREE,) if state == _FREE else (state,)):
+                if self._lock_in(slot, (state,)):
                     return slot
             elif slot not in self._mine:
                 oldest.append((began, slot))
