@@ -9,7 +9,13 @@ from mtspam.search.events import Event
 from mtspam.search.reading.letor import read_letor
 from mtspam.search.reading.lines import STDIN, numbered_lines, plain_suffix
 from mtspam.search.reading.metarank import event_of
-from mtspam.search.reading.tables import TABLES, TableColumns, is_of_table, read_table
+from mtspam.search.reading.tables import (
+    JSON_LINES,
+    TABLES,
+    TableColumns,
+    is_of_table,
+    read_table,
+)
 from mtspam.search.reading.ubi import is_ubi, ubi_event
 from mtspam.search.text import SpamScore, TextMatcher
 
@@ -74,18 +80,20 @@ def form_of(path: str, columns: TableColumns) -> str | None:
     Raises
     ------
     DataError
-        If it cannot be read.
+        If it cannot be read, or its name promises lines of JSON and the first is none.
     """
     if plain_suffix(path) in TABLES:
         return "table"
     if path == STDIN:
         return None
-    first = next((text for _, text in numbered_lines(path)), "")
+    place, first = next(numbered_lines(path), ("", ""))
     if first.removeprefix("-")[:1].isdigit():
         return "letor"
     try:
         record = _decode(first)
-    except msgspec.DecodeError:
+    except msgspec.DecodeError as error:
+        if first and plain_suffix(path) in JSON_LINES:
+            raise DataError(f"{place}: no JSON: {error}") from None
         return None
     return "table" if isinstance(record, dict) and is_of_table(record, columns) else None
 

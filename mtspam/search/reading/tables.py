@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from mtspam.errors import DataError
 from mtspam.search.events import Event, FieldValue, Interaction, RankingShown, ShownItem
+from mtspam.search.reading.broken import insist_on_columns, long_row, no_json
+from mtspam.search.reading.cells import as_numbers, bounded_column, feature_of
 from mtspam.search.reading.lines import STDIN, content, naming_errors, plain_suffix
-from mtspam.search.reading.values import MOST, grade_of, milliseconds, number_of
+from mtspam.search.reading.values import grade_of, milliseconds, number_of
 
 if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
+    "JSON_LINES",
     "TABLES",
     "TableColumns",
     "feature_names",
@@ -30,7 +33,8 @@ __all__ = [
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 """Endings of what can be nothing but a table."""
-_JSON_LINES = (".ndjson", ".jsonl")
+JSON_LINES = (".ndjson", ".jsonl")
+"""Endings of lines of JSON, events or rows of a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,22 +99,45 @@ def read_frame(path: str) -> "pl.DataFrame":
     is_plain = path != STDIN and path.lower().endswith(suffix)
     source: str | io.BytesIO = path if is_plain else io.BytesIO(content(path))
     if isinstance(source, io.BytesIO) and source.getvalue().lstrip()[:1] == b"{":
-        suffix = _JSON_LINES[0]
+        suffix = JSON_LINES[0]
     try:
         with naming_errors(path):
             if suffix in {".parquet", ".pq"}:
                 return pl.read_parquet(source)
-            if suffix in _JSON_LINES:
+            if suffix in JSON_LINES:
                 return pl.read_ndjson(source, infer_schema_length=10_000)
             separator = "\t" if suffix == ".tsv" else ","
-            return pl.read_csv(
+            frame = pl.read_csv(
                 source, separator=separator, infer_schema_length=10_000, try_parse_dates=True
             )
+            _insist_on_names(frame, source, separator, path)
+            return frame
     except pl.exceptions.PolarsError as error:
-        reason = str(error).strip().splitlines()
-        raise DataError(
-            f"{path}: no table that can be read: {reason[0] if reason else ''}"
-        ) from error
+        raise DataError(_misread(path, suffix, error)) from error
+
+
+def _insist_on_names(
+    frame: "pl.DataFrame", source: str | io.BytesIO, separator: str, path: str
+) -> None:
+    """Complain of two columns of one name, the second of which the reader has called otherwise."""
+    import polars as pl  # noqa: PLC0415 - see read_frame
+
+    if any("_duplicated_" in name for name in frame.columns):
+        if isinstance(source, io.BytesIO):
+            source.seek(0)
+        header = pl.read_csv(source, separator=separator, has_header=False, n_rows=1)
+        insist_on_columns([str(name) for name in header.row(0)], path)
+
+
+def _misread(path: str, suffix: str, error: Exception) -> str:
+    """Say why a table cannot be read, by its line where that is known."""
+    place = None
+    if path != STDIN and suffix in JSON_LINES:
+        place = no_json(path)
+    elif path != STDIN and suffix not in {".parquet", ".pq"}:
+        place = long_row(path, "\t" if suffix == ".tsv" else ",")
+    reason = (str(error).strip().splitlines() or [""])[0]
+    return place or f"{path}: no table that can be read: {reason}"
 
 
 def is_of_table(record: Mapping[str, Any], columns: TableColumns) -> bool:
@@ -268,7 +295,7 @@ def _names(
         name = value
         if isinstance(value, float):  # whole numbers of which one was missing, often
             name = None if math.isnan(value) else int(value) if value.is_integer() else value
-        if name is None:
+        if name is None or (name == "" and default is None):
             name = default
         if name is None or isinstance(name, list | dict | bytes):
             raise DataError(f"{path}: row {row}: {column!r} is {value!r}, but must be a name")
@@ -280,9 +307,9 @@ def _numbers(frame: "pl.DataFrame", column: str, path: str) -> list[float]:
     """Return a column of numbers, NaN where there is none."""
     if column not in frame.columns:
         return [math.nan] * frame.height
-    found = frame[column]
+    found = as_numbers(frame[column])
     if found.dtype.is_numeric():
-        return list(_bounded(found, path).tolist())
+        return list(bounded_column(found, path).tolist())
     return [
         number_of({column: value}, column, f"{path}: row {row}", default=math.nan)
         for row, value in enumerate(found.to_list(), 1)
@@ -301,7 +328,7 @@ class _Features:
         for name in feature_names(frame, columns):
             if frame[name].null_count() == frame.height:
                 continue
-            found = _feature(frame[name], path)
+            found = feature_of(frame[name], path)
             if isinstance(found, list):
                 self._others[name] = found
             else:
@@ -320,50 +347,3 @@ class _Features:
                 if value is not None:
                     known[name] = value
             yield known
-
-
-def _feature(column: "pl.Series", path: str) -> NDArray[np.float64] | list[FieldValue | None]:
-    import polars as pl  # noqa: PLC0415 - see read_frame
-
-    kind = column.dtype
-    if isinstance(kind, pl.String | pl.Categorical | pl.Enum):
-        return column.to_list()
-    if isinstance(kind, pl.Date | pl.Datetime):
-        return _bounded(column.dt.epoch("ms"), path)
-    if isinstance(kind, pl.Time | pl.Duration):
-        unit = {"ms": 1e3, "us": 1e6, "ns": 1e9}[getattr(kind, "time_unit", "ns")]
-        return _bounded(column.to_physical() / unit, path)
-    if isinstance(kind, pl.Boolean) or kind.is_numeric():
-        return _bounded(column, path)
-    if isinstance(kind, pl.List | pl.Array):
-        return [_several(value, column.name, path, row) for row, value in enumerate(column, 1)]
-    raise DataError(
-        f"{path}: column {column.name!r} holds {kind}; a feature is a number, a text, a boolean, "
-        "a date or a list of texts or numbers"
-    )
-
-
-def _bounded(column: "pl.Series", path: str) -> NDArray[np.float64]:
-    """Return a column as numbers, NaN where there is none."""
-    import polars as pl  # noqa: PLC0415 - see read_frame
-
-    numbers = column.cast(pl.Float64).fill_null(math.nan).to_numpy()
-    wrong = np.flatnonzero(np.abs(numbers) > MOST)
-    if wrong.size:
-        raise DataError(
-            f"{path}: row {wrong[0] + 1}: {column.name!r} is {numbers[wrong[0]]}, but must be a "
-            f"number from {-MOST:g} to {MOST:g}; leave empty what is not known"
-        )
-    return numbers
-
-
-def _several(value: object, name: str, path: str, row: int) -> FieldValue | None:
-    """Return a list of texts or of numbers without what is missing in it."""
-    if value is None:
-        return None
-    given: list[Any] = [one for one in value if one is not None]  # type: ignore[attr-defined]  # a series
-    if all(isinstance(one, str) for one in given):
-        return tuple(given)
-    if all(isinstance(one, int | float) and abs(one) <= MOST for one in given):
-        return tuple(float(one) for one in given)
-    raise DataError(f"{path}: row {row}: {name!r} must be a list of texts or of numbers")

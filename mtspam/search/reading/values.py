@@ -15,6 +15,8 @@ MOST = 1e30
 
 _MOST_GRADE = 30
 _FIRST_MILLISECOND = 100_000_000_000  # as seconds it is the year 5138, as milliseconds 1973
+_MOST_MILLISECONDS = 1 << 53
+"""What a double tells apart; nanoseconds given for milliseconds are beyond it."""
 
 
 def name_of(record: Mapping[str, Any], key: str, place: str, *, default: str | None = None) -> str:
@@ -23,12 +25,14 @@ def name_of(record: Mapping[str, Any], key: str, place: str, *, default: str | N
     Raises
     ------
     DataError
-        If it is missing without a default, or no name.
+        If it is missing or empty without a default, or no name.
     """
     value = record.get(key)
     if value is None and default is not None:
         return default
-    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+    # Whatever has no name would be one and the same, and all but the first be passed over.
+    is_name = isinstance(value, str) and (value or default is not None)
+    if is_name or (isinstance(value, int) and not isinstance(value, bool)):
         return str(value)
     raise DataError(f"{place}: {key!r} is {value!r}, but must be a name")
 
@@ -102,7 +106,8 @@ def milliseconds(value: object, place: str, *, knows_seconds: bool = True) -> in
         return round(zoned.timestamp() * 1000)
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         is_seconds = knows_seconds and abs(value) < _FIRST_MILLISECOND
-        return round(value * 1000 if is_seconds else value)
+        if abs(value) <= _MOST_MILLISECONDS:
+            return round(value * 1000 if is_seconds else value)
     raise DataError(f"{place}: {value!r} is no moment: milliseconds since 1970, or ISO 8601")
 
 

@@ -240,12 +240,43 @@ def test_dates_of_a_csv_are_taken_in(written):
             r":1: field 'x' must",
         ),
         ("t.parquet", "PAR?", r"t\.parquet: no table"),
+        ("t.csv", "query_id,item\nq,a\nq,b,c,d\n", r"t\.csv:3: 4 values for 2 columns"),
+        ("t.csv", "query_id,item,x,x\nq,a,1,2\n", r"t\.csv:1: two columns are called 'x'"),
+        ("t.csv", "query_id,item,time\nq,a,9e18\n", r"row 1: 9e\+18 is no moment"),
+        ("t.ndjson", '{"query_id": 1, "item": "a"}\n{"query_id"\n', r"t\.ndjson:2: no JSON"),
+        ("t.ndjson", '{"query_id": 1, "item": NaN}\n', r"t\.ndjson:1: no JSON"),
+        ("t.ndjson", '{"query_id": 1, "item": ""}\n', r"row 1: 'item' is '', but must be a name"),
+        ("e.jsonl", lines({**ITEM, "id": ""}), r":1: 'id' is '', but must be a name"),
+        ("e.jsonl", lines({**ITEM, "timestamp": str(1 << 62)}), r":1: \d+ is no moment"),
     ],
 )
 def test_what_does_not_fit_names_its_place(written, name, content, complaint):
     path = written(name, content)
     with pytest.raises(DataError, match=complaint):
         list(read_events([path]))
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "NA", "n/a", "null", "None", ""])
+def test_a_word_for_nothing_leaves_a_column_one_of_numbers(written, word):
+    text = f"query_id,item,score,price,size\nq,a,{word},{word},XL\nq,b,2,1.5,{word}\n"
+    [shown] = read_events([written("t.csv", text)])
+    first, second = shown.items
+    assert math.isnan(first.score)
+    assert math.isnan(first.fields["price"])
+    assert (second.score, second.fields["price"]) == (2.0, 1.5)
+    assert first.fields["size"] == "XL"
+
+
+def test_text_among_numbers_makes_a_column_of_texts(written):
+    text = "query_id,item,size\nq,a,36\nq,b,nan\nq,c,XL\n"
+    [shown] = read_events([written("t.csv", text)])
+    assert [one.fields["size"] for one in shown.items] == ["36", "nan", "XL"]
+
+
+def test_columns_may_be_called_as_if_they_were_doubled(written):
+    text = "query_id,item,x,x_duplicated_0\nq,a,1,2\n"
+    [shown] = read_events([written("t.csv", text)])
+    assert shown.items[0].fields == {"x": 1.0, "x_duplicated_0": 2.0}
 
 
 def test_a_column_that_was_named_must_be_there(written):
