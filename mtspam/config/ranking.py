@@ -240,7 +240,9 @@ class RankingSettings(Section):
         low=0,
         high=100_000_000,
         unit="rankings",
-        doc="Latest rankings from which training learns how far to trust the trees.",
+        doc="Rankings from which training learns how far to trust the trees: the latest ones of "
+        "those that `validation_share` sets aside; 0: the host's order stands until clicks after "
+        "training speak for the trees.",
         reason="enough for some ten weights",
     )
     explore_places: int = setting(
