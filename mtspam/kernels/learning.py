@@ -269,8 +269,8 @@ def step_messages(
                 users[payer, K_VOICE] += spent
                 users[payer, K_MOVED] += spent
             continue
-        # How likely is it that the label is a mistake? No surer than the labels of the other
-        # class allow: after n of them, log(1 + n).
+        # How likely is it that the label is a mistake? No surer than the labels of that answer
+        # allow: after n of them, log(1 + n).
         known = state[S_SPAM if value == 1 else S_HAM]
         agrees = _sigmoid(max(z_all if value == 1 else -z_all, -np.log(1.0 + known)))
         noise = state[S_NOISE]
@@ -339,7 +339,7 @@ def step_messages(
             g = gradient[k] * trust
             row = personal_row[k]
             own = rates[R_IDENTITY] if k == n_views - 1 and n_views > 1 else 1.0
-            # Users know what they want and from whom; a subject is seldom why.
+            # Users know what they want and from whom; words of subject and text are seldom why.
             word = g * heard if k == n_views - 2 else gradient[k]
             eta_p = rates[R_PERSONAL] * own * word * bound
             eta_q = rates[R_GROUP] * own * g * bound * share * heard
