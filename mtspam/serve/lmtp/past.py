@@ -141,5 +141,7 @@ async def _hear_all(parcel: Parcel, connection: socket.socket, *, is_lmtp: bool)
             reply = replies.take(line)
             if reply is None or not places:
                 continue
-            for place in [places.pop(0)] if is_lmtp else places:
+            # Over SMTP one reply is for all; one behind it is to the line that was sent on top.
+            told, places = (places[:1], places[1:]) if is_lmtp else (places, [])
+            for place in told:
                 parcel.note(place, is_delivered=reply.is_positive)

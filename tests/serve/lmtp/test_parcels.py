@@ -1,5 +1,6 @@
 """Records of deliveries, over the deaths of those who made them."""
 
+import asyncio
 import os
 import socket
 from contextlib import closing
@@ -7,6 +8,8 @@ from contextlib import closing
 import pytest
 
 from mtspam.serve.lmtp.parcels import MAX_RECIPIENTS, Parcels
+from mtspam.serve.lmtp.past import Past
+from mtspam.serve.lmtp.session import Path
 
 NUMBER, OTHER = "0f" * 16, "f0" * 16
 ANA, BOB, EVA = (f"{name}@example.org" for name in ("ana", "bob", "eva"))
@@ -135,3 +138,15 @@ def test_records_are_bounded_and_the_oldest_makes_room(parcels):
         parcel.release()
     for _ in held:
         assert parcels.hold(NUMBER, [ANA]) is not None
+
+
+@pytest.mark.parametrize("is_lmtp", [True, False])
+def test_a_reply_to_what_was_sent_on_top_undoes_nothing(parcels, wire, is_lmtp):
+    """It comes in one piece with the last reply about the message."""
+    ours, theirs = wire
+    hold(parcels, ANA, BOB, wire=ours).release()
+    theirs.sendall(b"250 stored\r\n" * (2 if is_lmtp else 1) + b"500 no such command\r\n")
+    past = Past(parcels, NUMBER)
+    known = past.recall([Path(ANA), Path(BOB)], is_lmtp=is_lmtp, seconds=10)
+    assert sorted(asyncio.run(known)) == [0, 1]
+    past.release()
