@@ -73,6 +73,7 @@ def requests(
 
 
 def _tell_of_features(frame: "pl.DataFrame", columns: "TableColumns", ranker: "Reranker") -> None:
+    from mtspam.search.reading.cells import first_text
     from mtspam.search.reading.tables import feature_names
 
     version = ranker.versions.current()
@@ -84,6 +85,12 @@ def _tell_of_features(frame: "pl.DataFrame", columns: "TableColumns", ranker: "R
         near = [] if name in known else difflib.get_close_matches(name, known, n=1, cutoff=0.75)
         if near and near[0] not in frame.columns:
             _tell(f"the trees know no feature {name!r}; did you mean {near[0]!r}?")
+        row = first_text(frame[name]) if name in known else None
+        if row is not None:
+            _tell(
+                f"row {row}: {name!r} is {frame[name][row - 1]!r}; the trees know numbers of that "
+                "name, and go without all of this column"
+            )
 
 
 def _tell(text: str) -> None:

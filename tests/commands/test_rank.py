@@ -148,6 +148,9 @@ def test_what_is_odd_about_a_table_is_told(run, files):
     table(3).rename({"match": "Match"}).write_csv(files / "odd.csv")
     said = run("rank", "score", files / "odd.csv").stderr
     assert "no feature 'Match'; did you mean 'match'?" in said
+    (files / "text.csv").write_text("query_id,item,match\nq,a,1\nq,b,NA\nq,c,high\n")
+    said = run("rank", "score", files / "text.csv").stderr
+    assert "row 3: 'match' is 'high'; the trees know numbers of that name" in said
     (files / "empty.csv").write_text("query_id,item,match\n")
     said = run("rank", "score", files / "empty.csv").stdout
     assert said == "query_id,item,match,mtspam_score,mtspam_rank\n"

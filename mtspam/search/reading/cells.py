@@ -13,7 +13,7 @@ from mtspam.search.reading.values import MOST
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["as_numbers", "bounded_column", "feature_of"]
+__all__ = ["as_numbers", "bounded_column", "feature_of", "first_text"]
 
 _NOT_KNOWN = frozenset({"nan", "na", "n/a", "null", "none"})
 """What programs write into a column of numbers where there is none, in small letters."""
@@ -60,12 +60,29 @@ def as_numbers(column: "pl.Series") -> "pl.Series":
 
     if column.dtype != pl.String:
         return column
-    is_known = ~column.str.strip_chars().str.to_lowercase().is_in(_NOT_KNOWN)
+    is_known = _is_known(column)
     if is_known.all() or not is_known.any():
         return column
     numbers = column.set(~is_known, None).str.strip_chars().cast(pl.Float64, strict=False)
     is_number = numbers.is_not_null() == (is_known & column.is_not_null())
     return numbers if numbers.is_not_null().any() and is_number.all() else column
+
+
+def _is_known(texts: "pl.Series") -> "pl.Series":
+    return ~texts.str.strip_chars().str.to_lowercase().is_in(_NOT_KNOWN)
+
+
+def first_text(column: "pl.Series") -> int | None:
+    """Return the first row, from 1, that makes a column one of texts; None where none does."""
+    import polars as pl  # noqa: PLC0415 - it starts threads
+
+    column = as_numbers(column)
+    if column.dtype != pl.String:
+        return None
+    is_text = (
+        _is_known(column) & column.is_not_null() & column.cast(pl.Float64, strict=False).is_null()
+    )
+    return int(is_text.arg_max() or 0) + 1 if is_text.any() else None
 
 
 def bounded_column(column: "pl.Series", path: str) -> NDArray[np.float64]:

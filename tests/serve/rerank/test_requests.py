@@ -131,6 +131,13 @@ def test_events_in_each_form():
     assert read_events(lines, LIMITS) == expected
 
 
+@pytest.mark.parametrize("moment", [1 << 54, str(-(1 << 54)), 1e300])
+def test_a_moment_beyond_all_dates_is_refused(moment):
+    event = {"event": "item", "id": "2", "timestamp": moment, "item": "a"}
+    with pytest.raises(DataError, match=r"event 0: .* is no moment"):
+        read_events(json.dumps(event).encode(), LIMITS)
+
+
 def test_a_wide_ranking_is_refused():
     shown = [{"id": str(n), "fields": [{"name": f"f{n}", "value": 1.0}]} for n in range(2_000)]
     event = {"event": "ranking", "id": "1", "timestamp": 5, "items": shown}
