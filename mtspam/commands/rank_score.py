@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _ENDINGS = (".parquet", ".csv", ".ndjson")
-_SCORE, _RANK = "mtspam_score", "mtspam_rank"
 
 
 @click.command(
@@ -46,6 +45,7 @@ def command(common: Common, /, *, table: str, output: str | None, **columns: str
     import polars as pl
 
     from mtspam.commands.rank_tables import read_candidates, requests
+    from mtspam.search.reading.tables import RANK, SCORE
 
     if output is not None and not output.endswith(_ENDINGS):
         raise click.UsageError(f"--output {output!r} must end in {', '.join(_ENDINGS)}.")
@@ -58,7 +58,7 @@ def command(common: Common, /, *, table: str, output: str | None, **columns: str
             for rank, candidate in enumerate(found.order.tolist(), 1):
                 ranks[places[candidate]] = rank
                 scores[places[candidate]] = float(found.scores[candidate])
-    _write(frame.with_columns(pl.Series(_SCORE, scores), pl.Series(_RANK, ranks)), output)
+    _write(frame.with_columns(pl.Series(SCORE, scores), pl.Series(RANK, ranks)), output)
 
 
 def _write(frame: "pl.DataFrame", output: str | None) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JSON_LINES",
+    "RANK",
+    "SCORE",
     "TABLES",
     "TableColumns",
     "feature_names",
@@ -35,6 +37,8 @@ TABLES = (".csv", ".tsv", ".parquet", ".pq")
 """Endings of what can be nothing but a table."""
 JSON_LINES = (".ndjson", ".jsonl")
 """Endings of lines of JSON, events or rows of a table."""
+SCORE, RANK = "mtspam_score", "mtspam_rank"
+"""Columns that `mtspam rank score` writes; read again, they are no features."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,8 +202,8 @@ def _done(shown: RankingShown, kind: str, values: list[float]) -> Iterator[Inter
 
 
 def feature_names(frame: "pl.DataFrame", columns: TableColumns) -> list[str]:
-    """Name the columns that have no other meaning."""
-    own = {getattr(columns, one.name) for one in fields(columns)}
+    """Name the columns that have no other meaning, and that we did not write ourselves."""
+    own = {getattr(columns, one.name) for one in fields(columns)} | {SCORE, RANK}
     return [name for name in frame.columns if name not in own]
 
 

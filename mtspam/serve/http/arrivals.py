@@ -124,6 +124,4 @@ class HttpReader:
         self._is_complete = True
 
     def _refuse_size(self) -> None:
-        self._refusal = RefusedError(
-            413, f"the message must not have more than {self._limit} bytes"
-        )
+        self._refusal = RefusedError(413, f"the body must not have more than {self._limit} bytes")

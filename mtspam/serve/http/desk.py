@@ -179,7 +179,7 @@ async def body_in(request: AnyRequest, limit: int | None = None) -> AsyncIterato
 
 
 def _too_large(limit: int) -> RefusedError:
-    return RefusedError(413, f"the message must not have more than {limit} bytes")
+    return RefusedError(413, f"the body must not have more than {limit} bytes")
 
 
 async def _chunks_of(receive: Receive) -> AsyncIterator[bytes]:

@@ -69,7 +69,7 @@ class LineReader:
             return None
         if self._length is None:
             if len(self._buffer) > self._limit:
-                raise RefusedError(413, f"the message must not have more than {self._limit} bytes")
+                raise RefusedError(413, f"the body must not have more than {self._limit} bytes")
             return None
         if len(self._buffer) < self._length:
             return None
@@ -111,7 +111,7 @@ class LineReader:
         if not length.isdigit():
             raise RefusedError(400, "Content-length must be a whole number")
         if int(length) > self._limit:
-            raise RefusedError(413, f"the message must not have more than {self._limit} bytes")
+            raise RefusedError(413, f"the body must not have more than {self._limit} bytes")
         return int(length)
 
 

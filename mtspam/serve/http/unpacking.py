@@ -58,7 +58,7 @@ def _unpacked(packing: bytes, body: bytes, limit: int) -> bytes:
     except (zlib.error, zstd.ZstdError, EOFError) as problem:
         raise RefusedError(400, "the body is not packed as its header says") from problem
     if len(data) > limit:
-        raise RefusedError(413, f"the message must not have more than {limit} bytes unpacked")
+        raise RefusedError(413, f"the body must not have more than {limit} bytes unpacked")
     if not is_whole:
         raise RefusedError(400, "the packed body ends too early")
     return data

@@ -329,3 +329,10 @@ def test_a_query_without_numbers_is_compared_with_texts(written):
     ranking["items"][0]["fields"] = [{"name": "price", "value": 3}]
     _, shown = read_events([written("e.jsonl", lines(told, ranking))])
     assert dict(shown.items[0].fields) == {"price": 3.0}
+
+
+def test_what_we_wrote_of_candidates_is_no_feature(tmp_path):
+    path = tmp_path / "scored.csv"
+    path.write_text("query_id,item,match,mtspam_score,mtspam_rank\nq1,a,0.5,1.25,2\n")
+    [shown] = read_events([str(path)])
+    assert dict(shown.items[0].fields) == {"match": 0.5}
