@@ -6,7 +6,8 @@ import subprocess
 import pytest
 
 from tests.hosts.packages import needed_tool
-from tests.serve.http.conftest import LUNCH, NEWS, PASSWORD, PILLS, SECONDS, serving
+from tests.serve.http.conftest import LUNCH, NEWS, PASSWORD, PILLS, serving
+from tests.serve.local_service import SECONDS
 
 
 @pytest.fixture(scope="module")

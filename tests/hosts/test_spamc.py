@@ -10,14 +10,8 @@ from aiospamc.responses import ProtocolException, UnavailableException
 
 from tests.hosts.packages import needed_tool
 from tests.hosts.processes import free_port
-from tests.serve.spamd.conftest import (
-    LUNCH,
-    PILLS,
-    SECONDS,
-    serving,
-    settings_with,
-    tell,
-)
+from tests.serve.local_service import SECONDS, settings_with
+from tests.serve.spamd.conftest import LUNCH, PILLS, serving, tell
 
 UNAVAILABLE, TEMPFAIL = 69, 75
 REFUSED = 74  # what spamc makes of every error line, real spamd's as well

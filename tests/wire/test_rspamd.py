@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.serve.http.conftest import everything, serving, settings_with
+from tests.serve.http.conftest import serving, settings_with
+from tests.serve.local_service import everything
 from tests.wire.captures import WIRE, named, read_captures
 
 RAW = read_captures("rspamd-3.4-raw.txt")

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from mtspam.serve.spamd.codec import RequestReader
-from tests.serve.spamd.conftest import everything, serving, settings_with, tell
+from tests.serve.local_service import everything, settings_with
+from tests.serve.spamd.conftest import serving, tell
 from tests.wire.captures import named, read_captures
 
 EXCHANGES = read_captures("spamd-4.0.1.txt", "spamd-4.0.1-more.txt")

@@ -7,14 +7,8 @@ import pytest
 from mtspam.config import HttpSettings
 from mtspam.serve.http.server import is_control
 from mtspam.serve.limits import connection_limit
-from tests.serve.http.conftest import (
-    PILLS,
-    SECONDS,
-    everything,
-    request,
-    serving,
-    settings_with,
-)
+from tests.serve.http.conftest import PILLS, request, serving, settings_with
+from tests.serve.local_service import SECONDS, everything
 
 PARTS = [
     pytest.param(b"POST /check", id="no line yet"),

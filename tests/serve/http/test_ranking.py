@@ -17,7 +17,8 @@ from mtspam.search.events import Item, RankingShown
 from mtspam.serve.rerank.requests import RerankRequest, item_key
 from mtspam.spam.documents import scorer_of
 from mtspam.state import StateDirectory
-from tests.serve.http.conftest import PASSWORD, PILLS, SECONDS, ranking, settings_with
+from tests.serve.http.conftest import PASSWORD, PILLS, ranking, settings_with
+from tests.serve.local_service import SECONDS
 
 TREES = ["birch", "cedar", "dogwood", "elm"]
 KNOWN = {"Authorization": f"Bearer {PASSWORD}"}

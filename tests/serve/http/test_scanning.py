@@ -6,15 +6,8 @@ import pytest
 
 from mtspam.serve.contract import BusyError, UnavailableError
 from mtspam.serve.http.unpacking import zstd
-from tests.serve.http.conftest import (
-    LUNCH,
-    NEWS,
-    PILLS,
-    everything,
-    request,
-    serving,
-    settings_with,
-)
+from tests.serve.http.conftest import LUNCH, NEWS, PILLS, request, serving, settings_with
+from tests.serve.local_service import everything
 
 LIMIT = 100_000
 

@@ -11,15 +11,8 @@ from hypothesis import strategies as st
 from mtspam.serve.contract import BusyError, LearnOutcome, Learnt, UnavailableError
 from mtspam.serve.limits import connection_limit
 from mtspam.serve.spamd import server
-from tests.serve.spamd.conftest import (
-    PILLS,
-    SECONDS,
-    everything,
-    scan,
-    serving,
-    settings_with,
-    tell,
-)
+from tests.serve.local_service import SECONDS, everything, settings_with
+from tests.serve.spamd.conftest import PILLS, scan, serving, tell
 
 BUSY = b"SPAMD/1.0 75 Temporary failure: too much to do, try again\r\n"
 UNAVAILABLE = b"SPAMD/1.0 75 Temporary failure: not available, try again\r\n"
