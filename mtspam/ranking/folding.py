@@ -36,7 +36,7 @@ FOLD_SNAPSHOTS = ("fold.snapshot", "history.snapshot")
 """What was learnt, and what was known when the first ranking came from which something is learnt:
 the latter holds for all versions of the trees."""
 
-_FORMAT = 1
+_FORMAT = 2
 _TAIL_EVENTS = 500
 """Events after a snapshot's moment: so many may still come late without making it worthless."""
 _WORTH_EVENTS = 2_000
@@ -56,7 +56,7 @@ _GIVEN: Mapping[type, frozenset[str]] = {
     Guard: frozenset({"mostly_trees", "of_trees", "_rate", "is_free"}),
     OnlineRanker: frozenset(
         {
-            "memory", "trunk", "residual", "guard", "_truth", "_lessons", "_of_strangers",
+            "memory", "trunk", "residual", "guard", "_truth", "_lessons", "_imagined",
             "_n_trees", "_below", "_positive", "_most_looks",
         }
     ),

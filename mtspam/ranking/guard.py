@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 
 from mtspam.config import RankingSettings
 
-__all__ = ["INPUTS", "Guard", "bucket_of", "host_prior"]
+__all__ = [
+    "INPUTS",
+    "NEW_QUERY",
+    "NOBODYS_NEW_QUERY",
+    "STRANGER",
+    "Guard",
+    "bucket_of",
+    "host_prior",
+]
 
 INPUTS = ("host", "click", "conversion", "everyone", "market", "you")
 """What is mixed: the host's order, the trees' two margins, three levels of the personal part."""
@@ -22,8 +30,11 @@ _FIRST_BESIDE_TREES = (0.25, 0.25, 0.5)
 _LEAST_RESIDUAL = (0.1, 0.1, 0.2)
 """What is left of them where they did not help: so little that it decides between near equals."""
 _FIRST_SQUARE = 1.0
-_BUCKETS = (0, 2, 5)
+_BOUNDS = (0, 2, 5)
 """Clicks of a user up to which evidence is none, thin, some; above it is much."""
+STRANGER, NOBODYS_NEW_QUERY, NEW_QUERY = 0, 4, 5
+"""Buckets: users without clicks; queries new to all, of such users and of others."""
+_N_BUCKETS = 6
 
 
 def host_prior(places: Sequence[int]) -> NDArray[np.float64]:
@@ -37,16 +48,26 @@ def host_prior(places: Sequence[int]) -> NDArray[np.float64]:
     return -np.log(np.array(places, np.float64) + 2.0)
 
 
-def bucket_of(n_clicks: int) -> int:
-    """Return the bucket of evidence of a user who has clicked so often, from 0 to 3."""
-    return sum(n_clicks > bound for bound in _BUCKETS)
+def bucket_of(n_clicks: int, *, is_new_query: bool = False) -> int:
+    """Return the bucket of evidence of a user who has clicked so often, from 0 to 5.
+
+    Examples
+    --------
+    >>> [bucket_of(1), bucket_of(1, is_new_query=True), bucket_of(0, is_new_query=True)]
+    [1, 5, 4]
+    """
+    if is_new_query:
+        return NEW_QUERY if n_clicks else NOBODYS_NEW_QUERY
+    return sum(n_clicks > bound for bound in _BOUNDS)
 
 
 class Guard:
     """Weights of what is mixed, learnt online: common ones and what each bucket adds to them.
 
     A bucket begins with nothing of its own, so that where evidence is thin everybody's weights
-    hold; and everybody's begin with the host's order alone where there are no trees.
+    hold; and everybody's begin with the host's order alone where there are no trees. Queries that
+    nobody asked before have weights apart: what others teach must not lead them away from the
+    host, nor they others towards it.
 
     Parameters
     ----------
@@ -69,9 +90,10 @@ class Guard:
         share = settings.conversion_share
         trees = (1.0 - share, share) if has_trees else (0.0, 0.0)
         self.mostly_trees = np.array([0.0, *trees, *_LEAST_RESIDUAL])
-        self.weights = np.zeros((len(_BUCKETS) + 2, len(INPUTS)))
+        self.weights = np.zeros((_N_BUCKETS + 1, len(INPUTS)))
         levels = _FIRST_BESIDE_TREES if has_trees else _FIRST_RESIDUAL
         self.weights[0] = (_FIRST_HOST if has_trees else 1.0, *trees, *levels)
+        self.weights[1 + NOBODYS_NEW_QUERY :] = self.weights[0]
         self.of_trees = np.array(_OF_TREES)
         self.squares = np.full_like(self.weights, _FIRST_SQUARE)
         self._rate = settings.guard_rate
@@ -80,7 +102,7 @@ class Guard:
 
     def mix(self, bucket: int) -> NDArray[np.float64]:
         """Return the weight of each input for a user with so much evidence, none below 0."""
-        mixed: NDArray[np.float64] = np.maximum(self.weights[0] + self.weights[1 + bucket], 0.0)
+        mixed: NDArray[np.float64] = np.maximum(self.weights[_rows(bucket)].sum(axis=0), 0.0)
         return mixed
 
     def step(self, inputs: NDArray[np.float64], bucket: int, push: NDArray[np.float64]) -> None:
@@ -96,7 +118,7 @@ class Guard:
             How far each candidate is wanted up or down, shape ``(n,)``.
         """
         gradient = np.where(self.is_free, push @ inputs, 0.0)
-        for row in (0, 1 + bucket):
+        for row in _rows(bucket):
             self.squares[row] += gradient**2
             self.weights[row] += self._rate * gradient / np.sqrt(self.squares[row])
 
@@ -105,6 +127,16 @@ class Guard:
         return {"guard weights": self.weights, "guard squares": self.squares}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take what `arrays` gave."""
-        self.weights = np.array(arrays["guard weights"])
-        self.squares = np.array(arrays["guard squares"])
+        """Take what `arrays` gave; a version from before new queries has two buckets less."""
+        weights, squares = arrays["guard weights"], arrays["guard squares"]
+        n = len(weights)
+        self.weights[:n], self.weights[n:] = weights, 0.0
+        self.squares[:n], self.squares[n:] = squares, _FIRST_SQUARE
+        if n <= 1 + NOBODYS_NEW_QUERY:
+            self.weights[1 + NOBODYS_NEW_QUERY] = weights[0] + weights[1 + STRANGER]
+            self.weights[1 + NEW_QUERY] = weights[0]
+
+
+def _rows(bucket: int) -> list[int]:
+    """Return the rows of weights that add up to those of a bucket."""
+    return [1 + bucket] if bucket >= NOBODYS_NEW_QUERY else [0, 1 + bucket]

@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtspam.metrics.ranking import ndcg
-from mtspam.ranking.guard import Guard
+from mtspam.ranking.guard import NEW_QUERY, NOBODYS_NEW_QUERY, STRANGER, Guard
 
 __all__ = ["GuardLesson", "fit_guard"]
 
 _LEAST_LESSONS = 10
 """Of fewer rankings not even the spread of what is gained is known."""
-_ENOUGH_COLD = 50
-"""Rankings of users of whom nothing is known that can speak for others like them."""
+_ENOUGH = 50
+"""Rankings of users, or of queries, of which nothing is known that can speak for others."""
 _SURE = 1.64
 """Standard errors by which a mix must be better than the host's order: one in twenty by chance."""
 _RIDGE = 1.0
@@ -47,7 +47,7 @@ class GuardLesson:
 
 
 def fit_guard(
-    guard: Guard, lessons: Sequence[GuardLesson], of_strangers: Sequence[GuardLesson] = ()
+    guard: Guard, lessons: Sequence[GuardLesson], imagined: Sequence[GuardLesson] = ()
 ) -> None:
     """Set the guard's weights to what orders the lessons best, and surely better than the host.
 
@@ -55,8 +55,8 @@ def fit_guard(
     host. How far to go there, or whether to put a little of the trees beside the host, is told by
     nDCG, which the trees were grown for and the regression was not: of each mix the gain over the
     host's order, less some standard errors of it. Where no mix surely gains, or there are hardly
-    any lessons, the host's order stands. For users of whom nothing is known that is found out by
-    itself: what helps others need not help them.
+    any lessons, the host's order stands. For users of whom nothing is known, and for queries that
+    nobody asked before, that is found out by itself: what helps others need not help them.
 
     Parameters
     ----------
@@ -64,45 +64,69 @@ def fit_guard(
         Changed.
     lessons
         Rankings that taught neither the trees nor the personal part before they were seen.
-    of_strangers
-        Some of them as they would have been for somebody unknown: they count where hardly anybody
-        unknown has clicked.
+    imagined
+        Some of them as they would have been for somebody unknown, or had nobody asked that query
+        before: they count where hardly anybody unknown has clicked, or hardly any query was new.
     """
     useful = _with_choice(lessons)
-    host = np.zeros_like(guard.weights)
+    mixes, squares = _mixes(guard, useful)
+    beside, host = mixes[-2:]
+    if not useful:
+        guard.weights = beside.copy()
+        guard.weights[1 + STRANGER] = host[0] - beside[0]
+        guard.weights[1 + NOBODYS_NEW_QUERY] = host[0]
+        guard.weights[1 + NEW_QUERY] = beside[0]
+        return
+    told = [*useful, *_with_choice(imagined)]
+    gains = np.stack([_worth(mix, told) for mix in mixes]) - _worth(host, told)
+    buckets = np.array([one.bucket for one in told])
+    is_real = np.arange(len(told)) < len(useful)
+
+    def surest(chosen: NDArray[np.bool_], n_kept: int) -> NDArray[np.float64]:
+        few = (chosen & is_real).sum() < _ENOUGH
+        return _surest(mixes, gains[:, chosen if few else chosen & is_real], n_kept)
+
+    # What a user does is to show, be it by little, unless it surely does harm.
+    of_new = (buckets == NOBODYS_NEW_QUERY) | (buckets == NEW_QUERY)
+    warm = surest(~of_new & (buckets != STRANGER), 2)
+    cold = surest(buckets == STRANGER, 1)
+    guard.weights = warm.copy()
+    guard.weights[1 + STRANGER] = cold[0] + cold[1 + STRANGER] - warm[0]
+    # Where no query was told, one that is new is like any other.
+    guard.weights[1 + NOBODYS_NEW_QUERY] = cold[0] + cold[1 + STRANGER]
+    guard.weights[1 + NEW_QUERY] = warm[0]
+    for bucket, n_kept in ((NOBODYS_NEW_QUERY, 1), (NEW_QUERY, 2)):
+        if (buckets == bucket).any():
+            mix = surest(buckets == bucket, n_kept)
+            guard.weights[1 + bucket] = mix[0] + mix[1 + bucket]
+    guard.squares = guard.squares + squares
+
+
+def _mixes(
+    guard: Guard, lessons: Sequence[GuardLesson]
+) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
+    """Return mixes to choose from, and the squared gradients of the first regression.
+
+    The last is the host's order alone, the one before it has a little of the personal part beside;
+    without lessons there are only these.
+    """
+    host, beside, trees = (np.zeros_like(guard.weights) for _ in range(3))
     host[0, 0] = 1.0
-    beside = np.zeros_like(guard.weights)
     beside[0] = np.where(guard.of_trees, 0.0, guard.mostly_trees)
     beside[0, 0] = 1.0
-    if not useful:
-        guard.weights = beside
-        guard.weights[1] = host[0] - beside[0]
-        return
-    trees = np.zeros_like(guard.weights)
+    if not lessons:
+        return [beside, host], np.zeros_like(host)
     trees[0] = guard.mostly_trees
-    fitted, squares = _regression(guard, trees, useful)
-    other, _ = _regression(guard, beside, useful)
-    mixes = [
+    fitted, squares = _regression(guard, trees, lessons)
+    other, _ = _regression(guard, beside, lessons)
+    return [
         trees,
         *(trees + share * (fitted - trees) for share in _SHARES),
         *(beside + share * (other - beside) for share in _SHARES),
         *(beside + weight * np.where(guard.of_trees, trees, 0.0) for weight in _BESIDE_HOST),
         beside,
         host,
-    ]
-    gains = np.stack([_worth(mix, useful) for mix in mixes]) - _worth(host, useful)
-    is_cold = np.array([one.bucket == 0 for one in useful])
-    gains_of_cold = gains[:, is_cold]
-    strangers = _with_choice(of_strangers)
-    if is_cold.sum() < _ENOUGH_COLD and strangers:
-        more = np.stack([_worth(mix, strangers) for mix in mixes]) - _worth(host, strangers)
-        gains_of_cold = np.concatenate([gains_of_cold, more], axis=1)
-    cold = _surest(mixes, gains_of_cold, 1)
-    # What a user does is to show, be it by little, unless it surely does harm.
-    warm = _surest(mixes, gains[:, ~is_cold], 2)
-    guard.weights = warm.copy()
-    guard.weights[1] = cold[0] + cold[1] - warm[0]
-    guard.squares = guard.squares + squares
+    ], squares
 
 
 def _with_choice(lessons: Sequence[GuardLesson]) -> list[GuardLesson]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mtspam.config import RankingSettings
 from mtspam.kernels.residual import add_click
 from mtspam.model.trunk import Trunk
-from mtspam.ranking.guard import Guard, bucket_of, host_prior
+from mtspam.ranking.guard import NOBODYS_NEW_QUERY, STRANGER, Guard, bucket_of, host_prior
 from mtspam.ranking.guardfitting import GuardLesson, fit_guard
 from mtspam.ranking.memory import Memory
 from mtspam.ranking.residual import LEVELS, CandidateHashes, Residual
@@ -19,6 +19,9 @@ from mtspam.search.events import Event, Interaction, RankingShown
 __all__ = ["Look", "OnlineRanker", "Waiting"]
 
 _FIRST_LEVEL = 3
+_SHOWN_QUERY = "history shown query"
+_MOST_IMAGINED = 1_000
+"""Lessons beyond which none is imagined of a query that nobody asked: more tell no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,9 @@ class Look:
         The weight of each input, shape ``(6,)``.
     hashes, keys, bucket
         What the personal part and the guard need to learn from it.
+    user_bucket
+        Evidence of the user alone: what the personal part adds to is what everybody's queries
+        have, be this one new or not.
     values
         The features that the trees saw; None without trees.
     """
@@ -42,6 +48,7 @@ class Look:
     hashes: CandidateHashes
     keys: NDArray[np.uint64]
     bucket: int
+    user_bucket: int
     values: NDArray[np.float32] | None
 
     @property
@@ -77,7 +84,7 @@ class OnlineRanker:
     ) -> None:
         self._truth = truth
         self._lessons: list[GuardLesson] = []
-        self._of_strangers: list[GuardLesson] = []
+        self._imagined: list[GuardLesson] = []
         self.memory = memory
         self.trunk = trunk
         self.residual = Residual(settings)
@@ -107,8 +114,17 @@ class OnlineRanker:
         hashes = self.memory.hashes(ranking, leaves)
         keys = self.memory.level_keys(ranking)
         inputs[:, _FIRST_LEVEL:] = self.residual.margins(hashes, keys)
-        bucket = bucket_of(self.memory.n_clicks(ranking.user)) if ranking.user else 0
-        return Look(inputs, self.guard.mix(bucket), hashes, keys, bucket, values)
+        n_clicks = self.memory.n_clicks(ranking.user) if ranking.user else 0
+        bucket = bucket_of(n_clicks, is_new_query=self._is_new_query(ranking, values))
+        mix = self.guard.mix(bucket)
+        return Look(inputs, mix, hashes, keys, bucket, bucket_of(n_clicks), values)
+
+    def _is_new_query(self, ranking: RankingShown, values: NDArray[np.float32] | None) -> bool:
+        """Tell whether no candidate was ever shown for the query, where there is one."""
+        if not ranking.query or values is None or self.trunk is None:
+            return False
+        columns = self.trunk.columns
+        return _SHOWN_QUERY in columns and not values[:, columns.index(_SHOWN_QUERY)].any()
 
     def observe(self, event: Event, *, teaches_guard: bool = True) -> None:
         """Take an event into account; a click moves the personal part and the guard.
@@ -128,9 +144,7 @@ class OnlineRanker:
             if self._truth is not None and event.id in self._truth:
                 grades = self._truth[event.id].astype(np.float64)
                 self._lessons.append(GuardLesson(look.inputs, grades, look.bucket))
-                if look.bucket:
-                    stranger = self.look(replace(event, user=""))
-                    self._of_strangers.append(GuardLesson(stranger.inputs, grades, 0))
+                self._imagine(event, look, grades)
             if len(self._looks) > self._most_looks:
                 self._teach_guard(self._looks.popitem(last=False)[1])
         elif isinstance(event, Interaction) and event.kind in self._positive:
@@ -150,7 +164,21 @@ class OnlineRanker:
         while self._looks:
             self._teach_guard(self._looks.popitem(last=False)[1])
         if self._truth is not None:
-            fit_guard(self.guard, self._lessons, self._of_strangers)
+            fit_guard(self.guard, self._lessons, self._imagined)
+
+    def _imagine(self, shown: RankingShown, look: Look, grades: NDArray[np.float64]) -> None:
+        """Keep a lesson as it would have been for a stranger, and had nobody asked that before."""
+        imagined = []
+        if look.bucket not in {STRANGER, NOBODYS_NEW_QUERY}:
+            imagined.append(replace(shown, user=""))
+        is_known = bool(shown.query) and look.bucket < NOBODYS_NEW_QUERY
+        if is_known and len(self._imagined) < _MOST_IMAGINED:
+            # Its texts were compared with the query before; what was clicked for it is not known.
+            new = f"{shown.query}\0"
+            imagined += [replace(one, query=new) for one in (shown, *imagined)]
+        for one in imagined:
+            seen = self.look(one)
+            self._imagined.append(GuardLesson(seen.inputs, grades, seen.bucket))
 
     def _learn_early(self, ranking: str) -> None:
         """Learn the clicks that came before their ranking."""
@@ -169,7 +197,7 @@ class OnlineRanker:
         inputs = look.inputs.copy()
         inputs[:, _FIRST_LEVEL:] = self.residual.margins(look.hashes, look.keys)
         push = np.zeros(len(inputs))
-        scores = inputs @ self.guard.mix(look.bucket)
+        scores = inputs @ self.guard.mix(look.user_bucket)
         add_click(scores, place, waiting.is_clicked, self._below, push)
         self.residual.step(look.hashes, look.keys, push)
 

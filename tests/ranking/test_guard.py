@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from mtspam.config import RankingSettings
-from mtspam.ranking.guard import INPUTS, Guard, bucket_of, host_prior
+from mtspam.ranking.guard import (
+    INPUTS,
+    NEW_QUERY,
+    NOBODYS_NEW_QUERY,
+    Guard,
+    bucket_of,
+    host_prior,
+)
 
 SETTINGS = RankingSettings(guard_rate=0.1)
 HOST, CLICK = INPUTS.index("host"), INPUTS.index("click")
@@ -44,6 +51,21 @@ def test_a_bucket_without_clicks_goes_with_all():
     guard = taught(CLICK, bucket=3)
     assert guard.mix(0)[CLICK] == pytest.approx(guard.weights[0, CLICK])
     assert guard.mix(3)[CLICK] > guard.mix(0)[CLICK] > 1.0
+
+
+@pytest.mark.parametrize("new", [NEW_QUERY, NOBODYS_NEW_QUERY])
+def test_new_queries_and_others_do_not_teach_each_other(new):
+    untaught = Guard(SETTINGS, has_trees=True)
+    assert np.array_equal(taught(CLICK, bucket=3).mix(new), untaught.mix(new))
+    assert np.array_equal(taught(HOST, bucket=new).mix(3), untaught.mix(3))
+
+
+def test_an_older_guard_knows_of_no_new_queries():
+    guard, again = taught(CLICK, bucket=0), Guard(SETTINGS, has_trees=True)
+    older = {name: array[: 1 + NOBODYS_NEW_QUERY] for name, array in guard.arrays().items()}
+    again.restore(older)
+    assert np.array_equal(again.mix(NOBODYS_NEW_QUERY), guard.mix(0))
+    assert np.array_equal(again.mix(0), guard.mix(0))
 
 
 def test_nothing_is_ever_turned_round():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mtspam.config import RankingSettings
-from mtspam.ranking.guard import INPUTS, Guard, host_prior
+from mtspam.ranking.guard import INPUTS, NOBODYS_NEW_QUERY, Guard, host_prior
 from mtspam.ranking.guardfitting import GuardLesson, fit_guard
 
 HOST, CLICK, YOU = (INPUTS.index(name) for name in ("host", "click", "you"))
@@ -107,3 +107,18 @@ def test_grades_count_more_than_clicks():
 def test_what_is_fitted_is_sure_of_itself():
     guard = fitted(lambda inputs, _: inputs[:, CLICK])
     assert guard.squares[0, CLICK] > Guard(RankingSettings(), has_trees=True).squares[0, CLICK]
+
+
+def test_queries_that_nobody_asked_are_found_out_by_themselves():
+    def taste(inputs, bucket):
+        return 3.0 * inputs[:, HOST if bucket == NOBODYS_NEW_QUERY else CLICK]
+
+    guard = Guard(RankingSettings(), has_trees=True)
+    fit_guard(guard, lessons(taste, buckets=(0,)), lessons(taste, buckets=(NOBODYS_NEW_QUERY,)))
+    assert guard.mix(0)[CLICK] > guard.mix(0)[HOST]
+    assert guard.mix(NOBODYS_NEW_QUERY).tolist() == [1.0] + [0.0] * (len(INPUTS) - 1)
+
+
+def test_where_no_query_was_told_a_new_one_is_like_any_other():
+    guard = fitted(lambda inputs, _: inputs[:, CLICK], buckets=(0,))
+    assert np.array_equal(guard.mix(NOBODYS_NEW_QUERY), guard.mix(0))

@@ -166,6 +166,31 @@ def test_trees_learn_what_the_features_say(ranker):
     assert hits > 50
 
 
+def test_a_query_that_nobody_asked_keeps_the_hosts_order(ranker):
+    rng = np.random.default_rng(0)
+    for n in range(240):
+        items = candidates(n, [NAMES[place] for place in rng.permutation(4)])
+        wanted, user = NAMES[rng.integers(4)], f"u{n}"
+        shown_for = f"where is {wanted}"
+        ranker.feedback(
+            [
+                RankingShown(id=f"r{n}", time=n * 1000, items=items, user=user, query=shown_for),
+                Interaction(
+                    id=f"c{n}", time=n * 1000 + 1, kind="click", item=wanted, ranking=f"r{n}",
+                    user=user,
+                ),
+            ]
+        )  # fmt: skip
+    ranker.train()
+    asked = candidates(7, NAMES[3::-1])
+    known, new = (
+        ranker.rescore(query, asked, user="new", now=300_000).order.tolist()
+        for query in ("where is d2", "unheard of")
+    )
+    assert asked[known[0]].item == "d2"
+    assert new == [0, 1, 2, 3]
+
+
 def test_versions_and_back(state, settings, ranker):
     with pytest.raises(DataError, match="no ranking"):
         ranker.train()
