@@ -19,6 +19,7 @@ from mtspam.search.events import Event, Interaction, RankingShown
 from mtspam.search.features import FeatureTable
 from mtspam.search.history import History
 from mtspam.search.ordering import in_order
+from mtspam.search.reading.letor import numbered_apart
 
 __all__ = ["HeldOut", "evaluate_events", "events_table", "set_apart"]
 
@@ -137,7 +138,8 @@ def set_apart(events: Sequence[Event], name: str, earlier: Sequence[Event] = ())
     for event in events:
         time = event.time + moved
         if isinstance(event, RankingShown):
-            found.append(replace(event, id=f"{name} {event.id}", time=time))
+            apart = numbered_apart(event, name)
+            found.append(replace(apart, id=f"{name} {event.id}", time=time))
         elif isinstance(event, Interaction) and event.ranking:
             ranking = f"{name} {event.ranking}"
             found.append(replace(event, id=f"{name} {event.id}", ranking=ranking, time=time))

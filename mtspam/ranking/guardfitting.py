@@ -1,7 +1,7 @@
 """Fitting the guard when trees are grown: weights from rankings that the trees have not seen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +37,14 @@ class GuardLesson:
         What was mixed, shape ``(n, 6)``.
     grades
         What each candidate turned out to be worth, shape ``(n,)``: 1 where it was clicked.
-    bucket
-        Evidence of the user.
+    bucket, user_bucket
+        Evidence of user and query, and of the user alone.
     """
 
     inputs: NDArray[np.float64]
     grades: NDArray[np.float64]
     bucket: int
+    user_bucket: int
 
 
 def fit_guard(
@@ -68,7 +69,12 @@ def fit_guard(
         Some of them as they would have been for somebody unknown, or had nobody asked that query
         before: they count where hardly anybody unknown has clicked, or hardly any query was new.
     """
-    useful = _with_choice(lessons)
+    useful, imagined = _with_choice(lessons), _with_choice(imagined)
+    if sum(one.bucket < NOBODYS_NEW_QUERY for one in useful) < _ENOUGH:
+        # Where hardly any query was asked before, one that is new is like any other.
+        useful, imagined = (
+            [replace(one, bucket=one.user_bucket) for one in some] for some in (useful, imagined)
+        )
     mixes, squares = _mixes(guard, useful)
     beside, host = mixes[-2:]
     if not useful:
@@ -77,7 +83,7 @@ def fit_guard(
         guard.weights[1 + NOBODYS_NEW_QUERY] = host[0]
         guard.weights[1 + NEW_QUERY] = beside[0]
         return
-    told = [*useful, *_with_choice(imagined)]
+    told = [*useful, *imagined]
     gains = np.stack([_worth(mix, told) for mix in mixes]) - _worth(host, told)
     buckets = np.array([one.bucket for one in told])
     is_real = np.arange(len(told)) < len(useful)
@@ -92,7 +98,6 @@ def fit_guard(
     cold = surest(buckets == STRANGER, 1)
     guard.weights = warm.copy()
     guard.weights[1 + STRANGER] = cold[0] + cold[1 + STRANGER] - warm[0]
-    # Where no query was told, one that is new is like any other.
     guard.weights[1 + NOBODYS_NEW_QUERY] = cold[0] + cold[1 + STRANGER]
     guard.weights[1 + NEW_QUERY] = warm[0]
     for bucket, n_kept in ((NOBODYS_NEW_QUERY, 1), (NEW_QUERY, 2)):

@@ -57,6 +57,10 @@ class Look:
         scores: NDArray[np.float64] = self.inputs @ self.mix
         return scores
 
+    def lesson(self, grades: NDArray[np.float64]) -> GuardLesson:
+        """Return what it teaches, once it is known what the candidates are worth."""
+        return GuardLesson(self.inputs, grades, self.bucket, self.user_bucket)
+
 
 class OnlineRanker:
     """Scores rankings and learns from clicks.
@@ -143,7 +147,7 @@ class OnlineRanker:
             self._looks[event.id] = Waiting([one.item for one in event.items], look)
             if self._truth is not None and event.id in self._truth:
                 grades = self._truth[event.id].astype(np.float64)
-                self._lessons.append(GuardLesson(look.inputs, grades, look.bucket))
+                self._lessons.append(look.lesson(grades))
                 self._imagine(event, look, grades)
             if len(self._looks) > self._most_looks:
                 self._teach_guard(self._looks.popitem(last=False)[1])
@@ -176,9 +180,7 @@ class OnlineRanker:
             # Its texts were compared with the query before; what was clicked for it is not known.
             new = f"{shown.query}\0"
             imagined += [replace(one, query=new) for one in (shown, *imagined)]
-        for one in imagined:
-            seen = self.look(one)
-            self._imagined.append(GuardLesson(seen.inputs, grades, seen.bucket))
+        self._imagined += [self.look(one).lesson(grades) for one in imagined]
 
     def _learn_early(self, ranking: str) -> None:
         """Learn the clicks that came before their ranking."""

@@ -18,7 +18,8 @@ def lessons(taste, *, n=400, seed=0, buckets=(3,)):
         inputs[:, CLICK], inputs[:, YOU] = rng.normal(size=(2, 8))
         bucket = buckets[number % len(buckets)]
         best = np.argmax(taste(inputs, bucket) + rng.gumbel(size=8) * 0.5)
-        found.append(GuardLesson(inputs, np.where(np.arange(8) == best, 1.0, 0.0), bucket))
+        grades = np.where(np.arange(8) == best, 1.0, 0.0)
+        found.append(GuardLesson(inputs, grades, bucket, bucket % NOBODYS_NEW_QUERY))
     return found
 
 
@@ -86,7 +87,7 @@ def test_who_is_not_known_gets_the_hosts_order_where_trees_help_only_others():
 def test_rankings_without_a_choice_teach_nothing():
     guard = Guard(RankingSettings(), has_trees=True)
     all_clicked = [
-        GuardLesson(one.inputs, np.ones(8), 0)
+        GuardLesson(one.inputs, np.ones(8), 0, 0)
         for one in lessons(lambda inputs, _: inputs[:, CLICK])
     ]
     fit_guard(guard, all_clicked)
@@ -98,7 +99,7 @@ def test_grades_count_more_than_clicks():
     found = []
     for one in lessons(lambda inputs, _: inputs[:, CLICK], n=300):
         grades = np.round(np.clip(one.inputs[:, YOU] + rng.normal(size=8) * 0.2, 0.0, 2.0) * 2.0)
-        found.append(GuardLesson(one.inputs, grades, 3))
+        found.append(GuardLesson(one.inputs, grades, 3, 3))
     guard = Guard(RankingSettings(), has_trees=True)
     fit_guard(guard, found)
     assert guard.mix(3)[YOU] > 5.0 * guard.mix(3)[CLICK]
@@ -119,6 +120,8 @@ def test_queries_that_nobody_asked_are_found_out_by_themselves():
     assert guard.mix(NOBODYS_NEW_QUERY).tolist() == [1.0] + [0.0] * (len(INPUTS) - 1)
 
 
-def test_where_no_query_was_told_a_new_one_is_like_any_other():
-    guard = fitted(lambda inputs, _: inputs[:, CLICK], buckets=(0,))
+@pytest.mark.parametrize("bucket", [0, NOBODYS_NEW_QUERY])
+def test_where_no_query_was_told_or_all_are_new_they_are_alike(bucket):
+    guard = fitted(lambda inputs, _: inputs[:, CLICK], buckets=(bucket,))
+    assert guard.mix(0)[CLICK] > guard.mix(0)[HOST]
     assert np.array_equal(guard.mix(NOBODYS_NEW_QUERY), guard.mix(0))

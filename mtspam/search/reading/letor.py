@@ -14,7 +14,7 @@ from mtspam.search.events import FieldValue, RankingShown, ShownItem
 from mtspam.search.reading.lines import numbered_lines
 from mtspam.search.reading.values import grade_of
 
-__all__ = ["read_letor", "sizes_file"]
+__all__ = ["numbered_apart", "read_letor", "sizes_file"]
 
 _Row = tuple[str, str, ShownItem]
 
@@ -50,6 +50,27 @@ def read_letor(path: str) -> Iterator[RankingShown]:
             for n, (one, fields) in enumerate(zip(shown, _compact(shown), strict=True))
         )
         yield RankingShown(id=f"query {query}", time=time, items=items, query=query)
+
+
+def numbered_apart(shown: RankingShown, name: str) -> RankingShown:
+    """Return a ranking as of a file that numbers its queries, and so its documents, anew.
+
+    Those of other kinds of files, and documents that have names, stay as they are.
+
+    Examples
+    --------
+    >>> shown = RankingShown(id="query 7", time=0, items=(ShownItem("7/0"),), query="7")
+    >>> apart = numbered_apart(shown, "valid")
+    >>> apart.query, apart.items[0].item
+    ('valid 7', 'valid 7/0')
+    """
+    if shown.id != f"query {shown.query}":
+        return shown
+    items = tuple(
+        replace(one, item=f"{name} {one.item}") if one.item == f"{shown.query}/{n}" else one
+        for n, one in enumerate(shown.items)
+    )
+    return replace(shown, query=f"{name} {shown.query}", items=items)
 
 
 def _compact(shown: Sequence[ShownItem]) -> Sequence[Mapping[str, FieldValue]]:
