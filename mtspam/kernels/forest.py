@@ -307,7 +307,9 @@ def sift_forest(
     Parameters
     ----------
     x
-        Columns as `fill_columns` wrote them, a row for each of them: shape ``(n_columns, n)``.
+        Columns as `fill_columns` wrote them, a row for each of them: shape ``(n_columns, m)``,
+        m at least n; a multiple of 8 leaves no rows that are taken one by one, at ten times the
+        cost.
     sieve, ends
         As `lay_out_sieve` wrote them.
     values, out, found
@@ -315,16 +317,16 @@ def sift_forest(
     """
     begins, column, threshold, rest = sieve
     first_leaf, leaf_node = ends
-    n_rows = x.shape[1]
+    n_sifted, n_rows = x.shape[1], out.shape[0]
     n_outputs = out.shape[1]
-    left = np.empty(n_rows, np.uint64)
+    left = np.empty(n_sifted, np.uint64)
     out[:] = 0.0
     for tree in range(first_leaf.shape[0]):
         left[:] = ALL_LEAVES
         for split in range(begins[tree], begins[tree + 1]):
             row = x[column[split]]
             bound, kept = threshold[split], rest[split]
-            for i in range(n_rows):
+            for i in range(n_sifted):
                 left[i] &= ALL_LEAVES if row[i] <= bound else kept
         output = tree % n_outputs
         for i in range(n_rows):

@@ -16,6 +16,8 @@ _CATEGORICAL, _LEFT = 1, 2
 _ZERO_IS_MISSING, _NAN_IS_MISSING = 1, 2
 _LEAST_SIFTED = 8
 """Rows from which on sifting is quicker than walking: below, its registers are half empty."""
+_ABREAST = 8
+"""Rows that registers of any width hold without a rest."""
 _BLOCK = 512
 """Rows at once: their columns stay near, and many rows do not stand in memory twice."""
 
@@ -188,8 +190,8 @@ class Forest:
         n = len(given)
         none = np.zeros((0, self._n_columns), np.int32)
         if self._sieve is not None and n >= _LEAST_SIFTED:
-            columns = np.zeros((self._n_columns, n))
-            kernels.fill_columns(given, self._columns, columns.T, none)
+            columns = np.zeros((self._n_columns, -(-n // _ABREAST) * _ABREAST))
+            kernels.fill_columns(given, self._columns, columns[:, :n].T, none)
             kernels.sift_forest(columns, *self._sieve, self._values, out, found)
             return
         x = np.zeros((n, self._n_columns))
