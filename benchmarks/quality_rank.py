@@ -24,6 +24,7 @@ from rank_gaps import Gap, Outcome, gap_of, print_gaps, print_rows
 from rank_hosts import by_history, made_noise, made_queries, reordered
 from rank_market_tasks import MARKET_TASKS, MarketPlan
 from rank_peers import PEERS, Scores
+from rank_visits import made_visits
 from results import write_result
 
 from mtspam.commands.rank_evaluation import HeldOut, evaluate_events, events_table, set_apart
@@ -71,6 +72,7 @@ _HOST_FILM_SHARE = {"tiny": 0.05, "full": 0.3}
 _N_MADE = {"tiny": (100,), "full": (100, 400, 1_500)}
 """Made rankings that are learnt from."""
 _N_MADE_TESTED = {"tiny": 100, "full": 1_000}
+_N_VISITORS = {"tiny": 100, "full": 3_000}
 _WIDTH = 99
 _STRENGTHS = (0.7, 1.5, 4.0)
 _CUTS = {
@@ -262,6 +264,32 @@ def _hosted(plan: Plan) -> Iterator[tuple[str, list[Event], float]]:
     yield "films by item-to-item", reordered(films, *by_history(cosine, rate)), 0.2
 
 
+def _visits(plan: Plan) -> Outcome:
+    """Compare with itself, not told what people looked at; and for strangers with the host."""
+    events = made_visits(_N_VISITORS[plan.size], seed=plan.seed)
+    found = evaluate_events(events, plan.settings, held_out=0.2)
+    blind = [one for one in events if not isinstance(one, Interaction) or one.kind == "click"]
+    withheld = evaluate_events(blind, plan.settings, held_out=0.2).scores
+    plain = [name for name in found.whole.columns if not name.startswith("history ")]
+    scores = _with_peers(found, columns=plain, rounds=_ROUNDS[plan.size])
+    scores["full, looks withheld"] = withheld["full"]
+    has_looked = np.zeros(found.table.n_queries, np.bool_)
+    if "history your acts" in found.table.columns:
+        looked = found.table.column("history your acts")[found.table.offsets[:-1]]
+        has_looked = looked > 0.0
+    is_stranger = ~has_looked & (_earlier(found) == 0)
+    gaps = [
+        gap_of(f"full over {name}", found.table, (scores["full"], other), split=split, chosen=part)
+        for name, other, split, part in (
+            ("looks withheld", withheld["full"], "who looked", has_looked),
+            ("looks withheld", withheld["full"], "others", ~has_looked),
+            ("host", scores["engine order"], "strangers", is_stranger),
+        )
+        if part.any()
+    ]
+    return Outcome(rank_rows(found.table, scores, _earlier(found), seed=plan.seed), gaps)
+
+
 def _as_click(table: FeatureTable) -> FeatureTable:
     """Return the table with conversions in place of clicks, and no second task."""
     return replace(
@@ -296,6 +324,7 @@ TASKS: Mapping[str, Callable[[Plan], Outcome]] = {
     **{name: partial(_markets, task) for name, task in MARKET_TASKS.items()},
     "movielens": _movielens,
     "hosts": _hosts,
+    "visits": _visits,
     "lightgbm_example": _example,
 }
 

@@ -82,7 +82,8 @@ def evaluate_events(
     history = _history(settings)
     whole = events_table(events, settings)
     train, test = whole.take(np.arange(n_train)), whole.take(np.arange(n_train, len(shown)))
-    plain = [name for name in whole.columns if name not in history.columns]
+    behind = {*history.columns, *history.act_columns}
+    plain = [name for name in whole.columns if name not in behind]
     without = train_both(train.only_columns(plain), settings.ranking)
     trained = train_both(train, settings.ranking)
     market = test.market[test.query_of_row]

@@ -25,7 +25,7 @@ class HistorySettings(Section):
         high=16_777_216,
         unit="users",
         doc="Users whose latest documents are kept; beyond, who came longest ago gives way.",
-        reason="about 3 kB each where all of it is in use",
+        reason="about 4 kB each where all of it is in use",
     )
     counter_bits: int = setting(
         20,

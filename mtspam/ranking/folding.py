@@ -47,7 +47,7 @@ _BEFORE_LEARNING = 200
 _RECORDS = {"look": Look, "waiting": Waiting, "shown": Shown, "interaction": Interaction}
 
 _GIVEN: Mapping[type, frozenset[str]] = {
-    Memory: frozenset({"history", "_secret", "_most_pending", "_kinds", "_keys", "_layouts"}),
+    Memory: frozenset({"history", "_secret", "_most_pending", "_keys", "_layouts"}),
     History: frozenset(
         {"settings", "_state", "_reader", "_clicks", "_conversions", "_secret"}
     ),

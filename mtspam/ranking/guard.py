@@ -31,9 +31,9 @@ _LEAST_RESIDUAL = (0.1, 0.1, 0.2)
 """What is left of them where they did not help: so little that it decides between near equals."""
 _FIRST_SQUARE = 1.0
 _BOUNDS = (0, 2, 5)
-"""Clicks of a user up to which evidence is none, thin, some; above it is much."""
+"""Deeds of a user up to which evidence is none, thin, some; above it is much."""
 STRANGER, NOBODYS_NEW_QUERY, NEW_QUERY = 0, 4, 5
-"""Buckets: users without clicks; queries new to all, of such users and of others."""
+"""Buckets: users who did nothing yet; queries new to all, of such users and of others."""
 _N_BUCKETS = 6
 
 
@@ -48,8 +48,8 @@ def host_prior(places: Sequence[int]) -> NDArray[np.float64]:
     return -np.log(np.array(places, np.float64) + 2.0)
 
 
-def bucket_of(n_clicks: int, *, is_new_query: bool = False) -> int:
-    """Return the bucket of evidence of a user who has clicked so often, from 0 to 5.
+def bucket_of(n_deeds: int, *, is_new_query: bool = False) -> int:
+    """Return the bucket of evidence of a user who did so much, from 0 to 5.
 
     Examples
     --------
@@ -57,8 +57,8 @@ def bucket_of(n_clicks: int, *, is_new_query: bool = False) -> int:
     [1, 5, 4]
     """
     if is_new_query:
-        return NEW_QUERY if n_clicks else NOBODYS_NEW_QUERY
-    return sum(n_clicks > bound for bound in _BOUNDS)
+        return NEW_QUERY if n_deeds else NOBODYS_NEW_QUERY
+    return sum(n_deeds > bound for bound in _BOUNDS)
 
 
 class Guard:

@@ -1,4 +1,4 @@
-"""What is known of documents and users when a query comes: fields, hashes, numbers of clicks."""
+"""What is known of documents and users when a query comes: fields, hashes, numbers of deeds."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -37,9 +37,17 @@ class History(Protocol):
     ----------
     columns
         Names of the features that `read` gives.
+    act_columns
+        Names of those that `read_acts` gives.
     """
 
     columns: tuple[str, ...]
+    act_columns: tuple[str, ...]
+
+    @property
+    def has_acts(self) -> bool:
+        """Whether anybody did anything but click and buy."""
+        ...
 
     def observe(self, event: Event) -> None:
         """Take an event into account from its time on."""
@@ -49,9 +57,13 @@ class History(Protocol):
         """Return features of the candidates as of the ranking's time, ``(n, n_columns)``."""
         ...
 
+    def read_acts(self, ranking: RankingShown) -> NDArray[np.float32]:
+        """Return features of interactions besides clicks, ``(n, n_act_columns)``."""
+        ...
+
 
 class Memory:
-    """Fields and hashes of documents, clicks of users, rankings that wait for clicks.
+    """Fields and hashes of documents, deeds of users, rankings that wait for clicks.
 
     Parameters
     ----------
@@ -70,9 +82,8 @@ class Memory:
         self.pending: OrderedDict[str, str] = OrderedDict()
         self._secret = secret
         self._most_pending = settings.pending_rankings
-        self._clicks: dict[str, int] = {}
-        self._early_clicks: OrderedDict[str, int] = OrderedDict()
-        self._kinds = {*settings.click_kinds.split(), *settings.conversion_kinds.split()}
+        self._deeds: dict[str, int] = {}
+        self._early_deeds: OrderedDict[str, int] = OrderedDict()
         self._keys: dict[str, int] = {}
         self._documents: dict[str, int] = {}
         self._keys_of = np.zeros(_FIRST_ROOM, np.uint64)
@@ -93,22 +104,22 @@ class Memory:
             self.pending[event.id] = event.user
             if len(self.pending) > self._most_pending:
                 self.pending.popitem(last=False)
-            self._count(event.user, self._early_clicks.pop(event.id, 0))
-        elif isinstance(event, Interaction) and event.kind in self._kinds:
+            self._count(event.user, self._early_deeds.pop(event.id, 0))
+        elif isinstance(event, Interaction) and event.is_done:
             shown = self.pending.get(event.ranking)
             user = event.user or shown or ""
             self._count(user, 1)
             if not user and event.ranking and shown is None:
-                early = self._early_clicks.get(event.ranking, 0)
-                self._early_clicks[event.ranking] = early + 1
-                if len(self._early_clicks) > self._most_pending:
-                    self._early_clicks.popitem(last=False)
+                early = self._early_deeds.get(event.ranking, 0)
+                self._early_deeds[event.ranking] = early + 1
+                if len(self._early_deeds) > self._most_pending:
+                    self._early_deeds.popitem(last=False)
         if self.history is not None:
             self.history.observe(event)
 
-    def _count(self, user: str, n_clicks: int) -> None:
-        if user and n_clicks:
-            self._clicks[user] = self._clicks.get(user, 0) + n_clicks
+    def _count(self, user: str, n_deeds: int) -> None:
+        if user and n_deeds:
+            self._deeds[user] = self._deeds.get(user, 0) + n_deeds
 
     def _observe_item(self, event: Item) -> None:
         numbers: dict[str, float] = {}
@@ -158,9 +169,9 @@ class Memory:
             found = self._keys[name] = key(name, self._secret)
         return found
 
-    def n_clicks(self, user: str) -> int:
-        """Return how often a user, as the journal names them, has clicked."""
-        return self._clicks.get(user, 0)
+    def n_deeds(self, user: str) -> int:
+        """Return how often a user, as the journal names them, clicked or did anything else."""
+        return self._deeds.get(user, 0)
 
     def level_keys(self, ranking: RankingShown) -> NDArray[np.uint64]:
         """Return the keys of everybody, the market and the user."""
@@ -215,6 +226,8 @@ class Memory:
             names += [every[place] for place in sorted(known, key=lambda place: first[place])]
         # What came of a ranking is not known when it is asked for, and no feature.
         names += [name for name in _block_of(ranking)[0] if name != PROPENSITY]
+        if self.history is not None and self.history.has_acts:
+            names += self.history.act_columns
         return tuple(dict.fromkeys(names))
 
     def values(self, ranking: RankingShown, columns: tuple[str, ...]) -> NDArray[np.float32]:
@@ -256,6 +269,8 @@ class Memory:
                 out[:, place_of[name]] = value
         names, block = _block_of(ranking)
         layout.put(out, names, block)
+        if self.history is not None and self.history.act_columns[0] in place_of:
+            layout.put(out, self.history.act_columns, self.history.read_acts(ranking))
         if self.history is not None and self.history.columns[0] in place_of:
             # By name: a version that was trained with fewer of them has others where these end.
             layout.put(out, self.history.columns, self.history.read(ranking))

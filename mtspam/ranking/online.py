@@ -118,10 +118,10 @@ class OnlineRanker:
         hashes = self.memory.hashes(ranking, leaves)
         keys = self.memory.level_keys(ranking)
         inputs[:, _FIRST_LEVEL:] = self.residual.margins(hashes, keys)
-        n_clicks = self.memory.n_clicks(ranking.user) if ranking.user else 0
-        bucket = bucket_of(n_clicks, is_new_query=self._is_new_query(ranking, values))
+        n_deeds = self.memory.n_deeds(ranking.user) if ranking.user else 0
+        bucket = bucket_of(n_deeds, is_new_query=self._is_new_query(ranking, values))
         mix = self.guard.mix(bucket)
-        return Look(inputs, mix, hashes, keys, bucket, bucket_of(n_clicks), values)
+        return Look(inputs, mix, hashes, keys, bucket, bucket_of(n_deeds), values)
 
     def _is_new_query(self, ranking: RankingShown, values: NDArray[np.float32] | None) -> bool:
         """Tell whether no candidate was ever shown for the query, where there is one."""

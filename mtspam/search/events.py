@@ -145,6 +145,11 @@ class Interaction:
     market: str = ""
     value: float = 1.0
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the user did something: an impression is what was done to them."""
+        return self.kind != "impression"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from mtspam.config.history import HistorySettings
 from mtspam.kernels.history import add_count, add_pairs
 from mtspam.search.events import Event, Interaction, Item, RankingShown
-from mtspam.search.historyreading import COLUMNS, EVERYBODY, OF_FIELDS, HistoryReader
+from mtspam.search.historyreading import (
+    ACT_COLUMNS,
+    COLUMNS,
+    EVERYBODY,
+    OF_ACTS,
+    OF_FIELDS,
+    HistoryReader,
+)
 from mtspam.search.historystate import HistoryState
 from mtspam.search.keys import key
 
@@ -62,6 +69,7 @@ class History:
     """
 
     columns = COLUMNS
+    act_columns = ACT_COLUMNS
 
     def __init__(
         self,
@@ -104,6 +112,21 @@ class History:
         """
         return self._reader.read(ranking)
 
+    @property
+    def has_acts(self) -> bool:
+        """Whether anybody did anything else with a document than to click or to buy it."""
+        return self._state.n_acts > 0
+
+    def read_acts(self, ranking: RankingShown) -> NDArray[np.float32]:
+        """Return features of such interactions as of the ranking's time.
+
+        Returns
+        -------
+        NDArray
+            Shape ``(n, len(act_columns))``.
+        """
+        return self._reader.read_acts(ranking)
+
     def _show(self, event: RankingShown) -> None:
         if event.id in self._pending:
             return
@@ -138,13 +161,18 @@ class History:
             shown.done.add((event.kind, event.item))
         is_click, is_conversion = event.kind in self._clicks, event.kind in self._conversions
         slot = self._state.slot(event.item)
-        if not (is_click or is_conversion):
-            self._state.dwell(slot, event.value)
-            return
         user = event.user or (shown.user if shown else "")
         market = event.market or (shown.market if shown else "")
         now = event.time / 1000.0
         once, at = np.ones(1), np.array([slot])
+        if not (is_click or is_conversion):
+            if not event.is_done:
+                return
+            for scope in self._scopes("", market):
+                self._count(scope ^ OF_ACTS, self._state.item_keys[at], _CLICK, once, now)
+            self._state.act(user, slot, event.kind, now)
+            self._state.dwell(slot, event.value)
+            return
         what = _CLICK if is_click else _CONVERSION
         query = shown.query if shown is not None else ""
         for scope in self._scopes(user, market, query):

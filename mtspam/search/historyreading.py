@@ -12,7 +12,7 @@ from mtspam.search.events import RankingShown
 from mtspam.search.historystate import MOST_SEEN, HistoryState
 from mtspam.search.keys import key
 
-__all__ = ["COLUMNS", "EVERYBODY", "OF_FIELDS", "HistoryReader"]
+__all__ = ["ACT_COLUMNS", "COLUMNS", "EVERYBODY", "OF_ACTS", "OF_FIELDS", "HistoryReader"]
 
 _PAIRS = (
     "cosine",
@@ -64,10 +64,27 @@ _PAIRS_EVERYONE = 22
 _PAIRS_MARKET = _PAIRS_EVERYONE + len(_PAIRS)
 _BESIDE_BEST = _PAIRS_MARKET + len(_PAIRS)
 
+ACT_COLUMNS = tuple(
+    f"history {name}"
+    for name in (
+        "acts everyone",
+        "acts market",
+        "acts you",
+        "acts you here",
+        "your acts",
+        "age acted you",
+        "acts since",
+        "latest act",
+    )
+)
+"""Of interactions that are neither clicks nor conversions: apart, as many hosts tell of none."""
+
 EVERYBODY = 1
 """The scope of all users; no key of a market or a user is as small."""
 OF_FIELDS = 2
 """Tells a scope's counters of field values from those of documents."""
+OF_ACTS = 3
+"""Tells a scope's counters of other interactions from those of clicks."""
 _CG_STEPS = 12
 _USER_BIAS = 0.02
 _PAIR_PRIOR = 5.0
@@ -141,6 +158,34 @@ class HistoryReader:
         read_factors(state.given, state.wanted, state.bias, taken, slots, taste)
         beside[:, 5] = taste
         beside[:, 6] = taste - taste.max()
+        return out.astype(np.float32)
+
+    def read_acts(self, ranking: RankingShown) -> NDArray[np.float32]:
+        """Return what else people did with candidates, shape ``(n, len(ACT_COLUMNS))``.
+
+        By everybody, the market and the user; of the user's latest with each candidate how long
+        ago it was, how many they did since, and its kind (16 bits of its hash); not a number where
+        there was none.
+        """
+        state, now = self._state, ranking.time / 1000.0
+        slots = state.known([one.item for one in ranking.items])
+        out = np.zeros((slots.size, len(ACT_COLUMNS)))
+        values = np.where(slots >= 0, state.item_keys[slots], np.uint64(0))
+        market = key(f"market {ranking.market}", state.secret) if ranking.market else 0
+        scopes = (EVERYBODY ^ OF_ACTS, market ^ OF_ACTS)[: 2 if market else 1]
+        out[:, : len(scopes)] = np.log1p(self._counts(values, scopes, now)[:, :, 1])
+        acted, when, kinds = state.acts_of(state.user(ranking.user))
+        is_of = slots[:, None] == acted
+        n_acts = is_of.sum(axis=1)
+        out[:, 2] = np.log1p(n_acts)
+        out[:, 3] = math.log1p(n_acts.sum())
+        out[:, 4] = math.log1p(acted.size)
+        out[:, 5:] = np.nan
+        done = np.flatnonzero(n_acts)
+        latest = is_of[done].argmax(axis=1) if done.size else done
+        out[done, 5] = np.log1p(np.maximum(now - when[latest], 0.0))
+        out[done, 6] = latest
+        out[done, 7] = kinds[latest]
         return out.astype(np.float32)
 
     def _rates(self, out: NDArray[np.float64], counts: NDArray[np.float64]) -> None:

@@ -13,12 +13,14 @@ from mtspam.kernels.factors import begin_factors, learn_factors, repeat_factors
 from mtspam.search.events import FieldValue, Item
 from mtspam.search.keys import key
 
-__all__ = ["MOST_SEEN", "MOST_TAKEN", "HistoryState"]
+__all__ = ["MOST_ACTED", "MOST_SEEN", "MOST_TAKEN", "HistoryState"]
 
 MOST_SEEN = 128
 """Latest documents shown to a user that are kept: some rankings' worth."""
 MOST_TAKEN = 32
 """Latest documents taken by a user that are kept."""
+MOST_ACTED = 32
+"""Latest interactions of a user besides clicks and conversions that are kept."""
 _MOST_TOKENS = 32
 _MOST_VALUES = 12
 """Values of one field that are kept, so that one field cannot crowd out the others."""
@@ -61,16 +63,8 @@ class HistoryState:
         self.frequency = np.zeros(1 << _FREQUENCY_BITS, np.int32)
         self.n_described = 0
         self._field_numbers: dict[str, int] = {}
-        m = settings.users
-        self._users: OrderedDict[str, int] = OrderedDict()
-        self.seen = np.zeros((m, MOST_SEEN), np.int64)
-        self.seen_generation = np.zeros((m, MOST_SEEN), np.int64)
-        self.residual = np.zeros((m, MOST_SEEN), np.float32)
-        self.seen_when = np.zeros((m, MOST_SEEN), np.float64)
-        self.n_seen = np.zeros(m, np.int64)
-        self.taken = np.zeros((m, MOST_TAKEN), np.int64)
-        self.taken_generation = np.zeros((m, MOST_TAKEN), np.int64)
-        self.n_taken = np.zeros(m, np.int64)
+        self._begin_users(settings.users)
+        self.n_acts = 0
         size = 1 << settings.counter_bits
         self.tags = np.zeros(size, np.uint64)
         self.counts = np.zeros((size, 3), np.float32)
@@ -83,13 +77,29 @@ class HistoryState:
         self.wanted = np.zeros((n, settings.factor_size), np.float32)
         self.bias = np.zeros(n, np.float32)
         self._homes = np.zeros(n, np.int32)
-        self._user_homes = np.zeros(m, np.int32)
         self._home_numbers: dict[str, int] = {}
         self._generator = np.ones(1, np.uint64)
         self._place_clicks = np.zeros(_N_PLACES)
         self._place_expected = np.zeros(_N_PLACES)
         self.n_shown = 0.0
         self.n_clicked = 0.0
+
+    def _begin_users(self, m: int) -> None:
+        self._users: OrderedDict[str, int] = OrderedDict()
+        self.seen = np.zeros((m, MOST_SEEN), np.int64)
+        self.seen_generation = np.zeros((m, MOST_SEEN), np.int64)
+        self.residual = np.zeros((m, MOST_SEEN), np.float32)
+        self.seen_when = np.zeros((m, MOST_SEEN), np.float64)
+        self.n_seen = np.zeros(m, np.int64)
+        self.taken = np.zeros((m, MOST_TAKEN), np.int64)
+        self.taken_generation = np.zeros((m, MOST_TAKEN), np.int64)
+        self.n_taken = np.zeros(m, np.int64)
+        self.acted = np.zeros((m, MOST_ACTED), np.int64)
+        self.acted_generation = np.zeros((m, MOST_ACTED), np.int64)
+        self.acted_when = np.zeros((m, MOST_ACTED), np.float64)
+        self.acted_kind = np.zeros((m, MOST_ACTED), np.uint16)
+        self.n_acted = np.zeros(m, np.int64)
+        self._user_homes = np.zeros(m, np.int32)
 
     # Documents.
 
@@ -161,7 +171,7 @@ class HistoryState:
             slot = len(self._users)
         else:
             _, slot = self._users.popitem(last=False)
-            self.n_seen[slot] = self.n_taken[slot] = 0
+            self.n_seen[slot] = self.n_taken[slot] = self.n_acted[slot] = 0
         self._users[name] = slot
         return slot
 
@@ -233,6 +243,31 @@ class HistoryState:
             self.generation[slots] == self.taken_generation[place, :n]
         ]
         return fresh
+
+    def act(self, user: str, slot: int, kind: str, now: float) -> None:
+        """Note what else a user did with a document than to click or to buy it."""
+        self.n_acts += 1
+        place = self.user(user, is_new=True)
+        if place < 0:
+            return
+        self._users.move_to_end(user)
+        ring = self.n_acted[place] % MOST_ACTED
+        self.acted[place, ring] = slot
+        self.acted_generation[place, ring] = self.generation[slot]
+        self.acted_when[place, ring] = now
+        # A hash, not a number by first appearance: trees keep it, whoever is forgotten.
+        self.acted_kind[place, ring] = key(f"kind {kind}", self.secret) & 0xFFFF
+        self.n_acted[place] += 1
+
+    def acts_of(
+        self, place: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint16]]:
+        """Return documents, moments and kinds of a user's latest acts, the last one first."""
+        n = int(self.n_acted[place]) if place >= 0 else 0
+        ring = (n - 1 - np.arange(min(n, MOST_ACTED))) % MOST_ACTED
+        slots = self.acted[place, ring]
+        ring = ring[self.generation[slots] == self.acted_generation[place, ring]]
+        return self.acted[place, ring], self.acted_when[place, ring], self.acted_kind[place, ring]
 
     # Places in a list.
 

@@ -13,6 +13,7 @@ from corpora import MissingDataError
 from rank_films import film_events, films_wheel
 from rank_gaps import gap_of
 from rank_hosts import by_history, made_noise, made_queries, reordered
+from rank_visits import made_visits
 
 from mtspam.config import RankingSettings
 from mtspam.ranking.memory import Memory
@@ -120,6 +121,23 @@ def test_late_queries_are_new_every_other_time():
     queries = [one.query for one in rankings(made_queries(60, n_before=40, seed=1))]
     is_new = [int(query[1:]) >= 50 for query in queries]
     assert is_new == [False] * 40 + [False, True] * 10
+
+
+def test_most_visitors_look_before_they_click_and_looks_tell():
+    made = made_visits(200, seed=1)
+    assert [one.time for one in made] == sorted(one.time for one in made)
+    looked: dict[str, set[str]] = {}
+    n_after_looks = n_of_looked = 0
+    for event in made:
+        if isinstance(event, RankingShown):
+            continue
+        if event.kind == "click":
+            n_after_looks += event.user in looked
+            n_of_looked += event.item in looked.get(event.user, ())
+        else:
+            looked.setdefault(event.user, set()).add(event.item)
+    assert 0.6 < len(looked) / 200 < 0.8
+    assert n_of_looked > 0.5 * n_after_looks
 
 
 def test_an_order_is_no_better_than_itself():

@@ -88,7 +88,7 @@ def test_a_click_told_before_its_ranking_is_learnt_as_if_after(small, names_user
         online = OnlineRanker(small, Memory(small, SECRET))
         for event in events:
             online.observe(event)
-        assert online.memory.n_clicks("ana") == 1
+        assert online.memory.n_deeds("ana") == 1
         scores.append(online.look(replace(asked, id="next")).scores)
     assert np.array_equal(*scores)
     unclicked = OnlineRanker(small, Memory(small, SECRET)).look(asked).scores
@@ -100,7 +100,7 @@ def test_clicks_whose_rankings_never_come_take_bounded_room(small):
     online = OnlineRanker(settings, Memory(settings, SECRET))
     for n in range(10):
         online.observe(Interaction(id=f"c{n}", time=n, kind="click", item="d", ranking=f"r{n}"))
-    assert len(online._early) == len(online.memory._early_clicks) == 3
+    assert len(online._early) == len(online.memory._early_deeds) == 3
 
 
 def test_judgements_grade_rankings_shown_before_and_after_them(small):

@@ -35,6 +35,10 @@ def told(n, start=0, seed=0):
                 id=f"c{k}{name}", time=time + int(rng.integers(-2, 9)), kind="click", item=name,
                 ranking=f"r{k}",
             )  # fmt: skip
+        if k % 3 == 0:
+            yield Interaction(
+                id=f"v{k}", time=time + 3, kind="view", item=names[-1], user=f"u{k % 4}"
+            )
 
 
 @pytest.fixture(autouse=True)
@@ -123,7 +127,8 @@ def test_what_comes_late_is_folded_where_it_belongs(folder):
 
 def test_a_ranking_that_comes_after_its_clicks(folder):
     events = list(told(30))
-    clicked = next(one.ranking for one in events[20:] if isinstance(one, Interaction))
+    clicks = (one for one in events[20:] if isinstance(one, Interaction) and one.ranking)
+    clicked = next(clicks).ranking
     folder.tell(one for one in events if one.id != clicked)
     folder.helped()
     items = tuple(ShownItem(f"d{n}") for n in range(14))

@@ -3,12 +3,18 @@
 import numpy as np
 import pytest
 
-from mtspam.config import RankingSettings
+from mtspam.config import RankingSettings, Settings
+from mtspam.config.history import HistorySettings
 from mtspam.ranking.memory import HOST_PLACE, HOST_SCORE, Memory
 from mtspam.search.events import Interaction, Item, RankingShown, ShownItem
 from mtspam.search.history import History
 
 COLUMNS = (HOST_PLACE, HOST_SCORE, "price", "match", "day", "absent")
+
+
+@pytest.fixture
+def settings():
+    return Settings(history=HistorySettings(items=16, users=16, counter_bits=10, pair_bits=10))
 
 
 @pytest.fixture
@@ -97,17 +103,36 @@ def test_documents_that_are_only_asked_about_take_no_room(memory):
     assert (len(memory._pool), len(memory._documents)) == before
 
 
-def test_clicks_are_counted_and_rankings_wait_in_turn(memory):
+def test_deeds_are_counted_and_rankings_wait_in_turn(memory):
     for n in range(3):
         memory.observe(ranking(ShownItem("a"), id=f"r{n}", user="ana"))
     assert list(memory.pending) == ["r1", "r2"]
     for n, (shown, user, kind) in enumerate(
-        [("r2", "", "click"), ("r9", "bo", "click"), ("r2", "", "look")]
+        [
+            ("r2", "", "click"),
+            ("r9", "bo", "click"),
+            ("r2", "", "look"),
+            ("r2", "", "impression"),
+            ("", "cy", "impression"),
+        ]
     ):
         memory.observe(
             Interaction(id=f"{n}", time=1, kind=kind, item="a", ranking=shown, user=user)
         )
-    assert (memory.n_clicks("ana"), memory.n_clicks("bo"), memory.n_clicks("cy")) == (1, 1, 0)
+    assert (memory.n_deeds("ana"), memory.n_deeds("bo"), memory.n_deeds("cy")) == (2, 1, 0)
+
+
+def test_what_else_people_do_makes_columns_where_anybody_did_it(settings):
+    memory = Memory(settings.ranking, bytes(32), History(settings.history))
+    shown = ranking(ShownItem("a"), ShownItem("b"), user="ana")
+    before = memory.names_of(shown)
+    memory.observe(Interaction(id="c", time=1, kind="click", item="b", user="ana"))
+    memory.observe(Interaction(id="i", time=1, kind="impression", item="b", user="ana"))
+    assert memory.names_of(shown) == before
+    memory.observe(Interaction(id="v", time=2, kind="view", item="b", user="ana"))
+    assert memory.names_of(shown) == (*before, *History.act_columns)
+    values = memory.values(shown, memory.names_of(shown))
+    np.testing.assert_array_equal(values[:, len(before) :], memory.history.read_acts(shown))
 
 
 def test_a_ranking_without_candidates(memory):

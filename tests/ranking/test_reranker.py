@@ -260,6 +260,22 @@ def test_conversions_are_learnt_as_well(ranker):
     assert ranker.versions.load(name).trunk.has_conversion
 
 
+def test_what_somebody_looked_at_before_comes_first(ranker):
+    rng = np.random.default_rng(5)
+    for n in range(80):
+        liked = NAMES[rng.integers(len(NAMES))]
+        user, looked = f"u{n}", 10_000 * n
+        ranker.feedback([Interaction(id=f"v{n}", time=looked, kind="view", item=liked, user=user)])
+        for event in clicks(1, always(liked), user=user, start=n):
+            ranker.feedback([replace(event, time=looked + 1 + event.time - 1000 * n)])
+    ranker.train()
+    for user, name in (("ana", NAMES[6]), ("bo", NAMES[3])):
+        assert first(ranker, user=user) == NAMES[0]
+        look = Interaction(id=f"a{name}", time=10**6, kind="view", item=name, user=user)
+        ranker.feedback([look])
+        assert first(ranker, user=user, now=10**6 + 1) == name
+
+
 def test_what_was_shown_can_be_logged(state, small):
     exploring = Settings(ranking=replace(small, explore_places=4, explore_rate=0.5))
     with Reranker.open(state, exploring) as ranker:

@@ -6,6 +6,7 @@ import pytest
 from mtspam.config.history import HistorySettings
 from mtspam.search.events import Event, Interaction, Item, RankingShown, ShownItem
 from mtspam.search.history import History
+from mtspam.search.historystate import MOST_ACTED
 
 _SMALL = HistorySettings(items=64, users=16, counter_bits=12, pair_bits=12)
 _NAMES = [f"d{n}" for n in range(20)]
@@ -250,6 +251,73 @@ def test_dwelling_is_a_feature() -> None:
     assert np.isnan(b)
 
 
+def _acts(history: History, names: list[str], *, time: int, **more: str) -> dict[str, list[float]]:
+    values = history.read_acts(_shown("q", names, time=time, **more))
+    short = [name.removeprefix("history ") for name in history.act_columns]
+    return dict(zip(short, values.T.tolist(), strict=True))
+
+
+def _act(n: int, item: str, kind: str = "view", **more: str) -> Interaction:
+    return Interaction(id=f"a{n}", time=1_000 * n, kind=kind, item=item, **more)
+
+
+def test_what_a_user_looked_at_is_known_until_then() -> None:
+    history = History(_SMALL)
+    assert not history.has_acts
+    for n, (item, kind) in enumerate([("a", "view"), ("b", "cart"), ("a", "cart"), ("d", "view")]):
+        history.observe(_act(n, item, kind, user="ana", market="n"))
+    assert history.has_acts
+    found = _acts(history, ["a", "b", "c", "never told of"], time=5_000, user="ana", market="n")
+    nan = float("nan")
+    for name, expected in {
+        "acts you": np.log1p([2, 1, 0, 0]),
+        "acts you here": np.log1p([3, 3, 3, 3]),
+        "your acts": np.log1p([4, 4, 4, 4]),
+        "age acted you": [np.log1p(3), np.log1p(4), nan, nan],
+        "acts since": [1, 2, nan, nan],
+        "acts everyone": np.log1p([2, 1, 0, 0]),
+        "acts market": np.log1p([2, 1, 0, 0]),
+    }.items():
+        np.testing.assert_allclose(found[name], expected, rtol=1e-4, err_msg=name)
+    carts = found["latest act"]
+    assert carts[0] == carts[1]
+    assert np.isnan(carts[2:]).all()
+    history.observe(_act(5, "b", "view", user="ana"))
+    assert _acts(history, ["b"], time=5_000, user="ana")["latest act"] != carts[:1]
+    stranger = _acts(history, ["a", "b", "c"], time=5_000, user="bo", market="m")
+    assert stranger["acts you"] == stranger["your acts"] == stranger["acts market"] == [0.0] * 3
+    assert stranger["acts everyone"] == pytest.approx(np.log1p([2, 2, 0]))
+    assert np.isnan(stranger["age acted you"]).all()
+
+
+def test_other_acts_leave_clicks_alone_and_impressions_are_none() -> None:
+    events = _stream()
+    plain, acted = _folded(events), _folded(events)
+    acted.observe(_act(1, "d3", "impression", user="u1"))
+    assert not acted.has_acts
+    acted.observe(_act(2, "d3", "cart", user="u1"))
+    query = _shown("q", _NAMES, time=10_000, user="u1", market="n")
+    without = [name for name in acted.columns if name != "history dwell"]
+    places = [acted.columns.index(name) for name in without]
+    np.testing.assert_array_equal(plain.read(query)[:, places], acted.read(query)[:, places])
+
+
+def test_acts_are_bounded_by_user_and_of_documents_that_are_still_kept() -> None:
+    history = History(HistorySettings(items=16, users=16, counter_bits=8, pair_bits=8))
+    for n in range(MOST_ACTED + 5):
+        history.observe(_act(n, f"x{n % 3}", user="ana"))
+    found = _acts(history, ["x0", "x1", "x2"], time=99_000, user="ana")
+    assert np.expm1(found["acts you"]).sum() == pytest.approx(MOST_ACTED, rel=1e-5)
+    assert sorted(found["acts since"]) == [0.0, 1.0, 2.0]
+    for n in range(20):
+        history.observe(_item(f"y{n}"))
+    assert _acts(history, ["x0", "y19"], time=99_000, user="ana")["your acts"] == [0.0, 0.0]
+    for n in range(20):
+        history.observe(_act(100 + n, "y19", user=f"u{n}"))
+    assert _acts(history, ["y19"], time=999_000, user="ana")["your acts"] == [0.0]
+
+
 def test_no_candidates_give_no_rows() -> None:
     history = History(_SMALL)
+    assert history.read_acts(_shown("q", [], time=0)).shape == (0, len(history.act_columns))
     assert history.read(_shown("q", [], time=0)).shape == (0, len(history.columns))
