@@ -92,7 +92,9 @@ _PROPERTIES: Mapping[str, Schema] = {
     "id": _text("By which clicks name this ranking."),
     "user": _text("Who asks."),
     "market": _text("Where."),
-    "session": _text("During which visit."),
+    "session": _text(
+        "During which visit: kept, and of no effect. Who has no name may be known by it as `user`."
+    ),
     "host_scores": _of(
         OpenAPIType.ARRAY,
         OpenAPIType.NULL,
