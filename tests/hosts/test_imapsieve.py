@@ -184,6 +184,23 @@ class TestServiceAway:
         assert status == 75
         assert "Permission denied" in said
 
+    def test_without_room_nothing_is_left_of_it(self, away):
+        mailboxes, _ = away
+        program = mailboxes.plugin / "mtspam-learn"
+        # A limit on the size of files: what is written fails half way, as where a disk is full.
+        done = subprocess.run(
+            ["/bin/sh", "-c", 'ulimit -f 8; exec "$0" spam ana@example.com', program],
+            input=b"a: b\n\n" + bytes(1_000_000),
+            capture_output=True,
+            timeout=60,
+            check=False,
+            user=OWNER,
+            group=OWNER,
+            env={},
+        )
+        assert (done.returncode, b"too large" in done.stderr) == (75, True)
+        assert [spooled(mailboxes.spool, kind) for kind in ("tmp", "new")] == [[], []]
+
 
 class TestProgram:
     def test_each_may_have_a_spool_of_their_own(self, running_chain):
@@ -210,6 +227,20 @@ class TestProgram:
         assert run_learn(mailboxes.plugin, "--flush")[0] == 0
         assert spooled(mailboxes.spool) == []
         assert spooled(mailboxes.spool, "refused") == ["refused.0"]
+
+    @pytest.mark.parametrize("damage", [b"\xff\nSubject: a\n\nb", b"spam %zz\nSubject: a\n\nb"])
+    def test_a_damaged_label_holds_up_no_other(self, running_chain, damage):
+        mailboxes = running_chain.dovecot
+        name = mailboxes.spool / "new.1"
+        name.write_bytes(damage)
+        os.chown(name, OWNER, OWNER)
+        status, said, _ = run_learn(
+            mailboxes.plugin, "spam", "behind@example.com", data=letter(64)
+        )
+        assert (status, "refused" in said) == (0, True)
+        assert spooled(mailboxes.spool) == []
+        assert running_chain.labels("behind") == [SPAM]
+        (mailboxes.spool / "refused.1").unlink()
 
     @pytest.mark.parametrize("arguments", [(), ("spam",), ("eggs", "ana"), ("spam", "")])
     def test_how_it_is_called(self, running_chain, arguments):
