@@ -156,6 +156,15 @@ def test_without_a_verdict_mail_can_wait(deliver, program, tmp_path, missing):
     assert found == {"INBOX": [], "Junk": []}
 
 
+def test_a_name_with_a_blank_is_one_name(deliver, program, tmp_path):
+    said = tmp_path / "said"
+    alone = tmp_path / "mtspam"
+    alone.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{said}\nexec cat\n')
+    alone.chmod(0o755)
+    assert deliver(PILLS, MTSPAM=alone, MTSPAM_USER="ana of sales")[0] == 0
+    assert "--user=ana of sales" in said.read_text().splitlines()
+
+
 def test_a_user_named_like_a_command_runs_none(deliver, service, program, tmp_path):
     name = f"';touch {tmp_path}/made;'"
     assert deliver(LUNCH, MTSPAM=program, MTSPAM_USER=name)[0] == 0
