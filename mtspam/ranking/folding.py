@@ -207,7 +207,7 @@ class JournalFold:
 
     def _first_learnt(self, n_rankings: int) -> int:
         """Return the first ranking that is learnt from: it moves on by steps, not with each."""
-        step = max(1, self._settings.ranking.replay_rankings // 2)
+        step = (self._settings.ranking.replay_rankings + 1) // 2
         if self._settings.ranking.replay_rankings == 0:
             return n_rankings
         return max(0, n_rankings // step - 1) * step

@@ -104,6 +104,16 @@ def test_the_next_fold_begins_where_the_last_one_ended(folder):
     assert folder.helped() == WHOLE
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 5])
+def test_at_least_half_of_the_rankings_to_replay_are_learnt(folder, most):
+    ranking = type(folder.settings.ranking)(
+        **{**vars(folder.settings.ranking), "replay_rankings": most}
+    )
+    fold = JournalFold(None, folder.state.path, Settings(ranking=ranking), writes=False)
+    learnt = [n - fold._first_learnt(n) for n in range(20, 40)]
+    assert most / 2 <= min(learnt) <= max(learnt) <= most
+
+
 def test_in_many_steps_with_late_events_and_early_clicks(folder):
     rng = np.random.default_rng(5)
     events, helped = list(told(200)), []
