@@ -20,6 +20,8 @@ __all__ = ["command"]
 
 _WIDE = 112
 """Columns of a terminal from which on every figure has its interval beside it."""
+_LEAST = 80
+"""Columns that the table takes in any terminal."""
 _FILE = click.Path(path_type=Path, readable=False)
 
 
@@ -161,7 +163,8 @@ def _print(rows: "Sequence[RankRow]", empty: str) -> None:
         if console.width < _WIDE:
             told = [f"{one.value:.4f}" for one in others]
         table.add_row(f"  {row.name}", _with_interval(first), *told)
-    console.print(table)
+    # Narrower than that lines wrap: cut off, neither names nor figures would tell anything.
+    Console(highlight=False, width=max(console.width, _LEAST)).print(table)
     console.print(
         "\nBehind a split, how many rankings; in brackets, 95 % intervals. "
         f"Rankings without anything relevant: {empty}."

@@ -71,6 +71,13 @@ def test_the_latest_are_held_out_and_trees_find_the_match(run, shown, tmp_path):
         assert 0.0 < found["low"] <= found["value"] <= found["high"] <= 1.0
 
 
+def test_a_narrow_terminal_cuts_nothing_off(run, shown, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    table = run("rank", "evaluate", shown).stdout
+    assert "trunk + history" in table
+    assert "…" not in table
+
+
 @pytest.mark.parametrize(("columns", "n_intervals"), [(80, 1), (120, 4)])
 def test_each_order_is_one_line_of_the_terminal(run, shown, monkeypatch, columns, n_intervals):
     monkeypatch.setenv("COLUMNS", str(columns))
