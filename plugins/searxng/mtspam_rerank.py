@@ -6,6 +6,7 @@ import http.client
 import json
 import logging
 import math
+import operator
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -103,6 +104,7 @@ class SXNGPlugin(Plugin):  # type: ignore[misc]  # SearXNG need not be installed
         try:
             reply = self._threads.submit(_ask, self._options, body).result(self._options.seconds)
             order = _order(reply, len(asked))
+            ranking = str(reply["id"]) if self._options.password else ""
         except Exception as problem:  # noqa: BLE001 - a search must not fail for its order
             _log.warning("the order stays as it is: %s", problem or type(problem).__name__)
             self._silent_until = time.monotonic() + _PAUSE_SECONDS
@@ -111,7 +113,7 @@ class SXNGPlugin(Plugin):  # type: ignore[misc]  # SearXNG need not be installed
         if not self._options.password:
             return None
         # SearXNG puts this into the page: whoever reports clicks finds there what to name.
-        return [{"engine": self.id, "engine_data": str(reply["id"]), "key": "ranking"}]
+        return [{"engine": self.id, "engine_data": ranking, "key": "ranking"}]
 
 
 @dataclass(frozen=True)
@@ -248,4 +250,4 @@ def _order(reply: Any, n: int) -> list[int]:  # noqa: ANN401 - decoded JSON
     order = [result["index"] for result in reply["results"]]
     if sorted(order) != list(range(n)):
         raise ValueError(f"{len(order)} results in answer to {n}")
-    return order
+    return [operator.index(place) for place in order]  # 1.0 equals 1, but is no place

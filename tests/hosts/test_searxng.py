@@ -149,7 +149,7 @@ class Backwards(BaseHTTPRequestHandler):
         self.server.asked.append(asked)
         places = range(len(asked["documents"]) - 1, -1, -1)
         results = [{"index": place, "relevance_score": 0.5} for place in places]
-        body = json.dumps({"id": "r", "results": results}).encode()
+        body = json.dumps(self.server.changed({"id": "r", "results": results})).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -163,6 +163,7 @@ class Backwards(BaseHTTPRequestHandler):
 def backwards():
     with ThreadingHTTPServer(("127.0.0.1", 0), Backwards) as server:
         server.asked = []
+        server.changed = lambda answer: answer
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
@@ -170,6 +171,34 @@ def backwards():
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda answer: {"results": answer["results"]},
+        lambda answer: {
+            "id": "r",
+            "results": [{"index": 1.0 * p["index"]} for p in answer["results"]],
+        },
+    ],
+    ids=["no id", "no whole numbers"],
+)
+def test_an_answer_that_makes_no_sense_moves_nothing(engines, backwards, tmp_path, changed):
+    before, _ = plain(engines, tmp_path)
+    backwards.changed = changed
+    (tmp_path / "password").write_text(PASSWORD)
+    environment = {
+        **WAITS,
+        "MTSPAM_RERANK_URL": f"http://127.0.0.1:{backwards.server_port}",
+        "MTSPAM_RERANK_PASSWORD_FILE": str(tmp_path / "password"),
+    }
+    folder = tmp_path / "nonsense"
+    folder.mkdir()
+    with searxng(folder, engines, environment) as port:
+        assert found(port) == before
+    assert len(backwards.asked) == 1
+    assert "the order stays as it is" in (folder / "searxng.log").read_text()
 
 
 def results_of(engine, n, kind):
