@@ -125,6 +125,9 @@ class _Judge(Protocol):
     def judge_many(self, raws: Sequence[bytes]) -> object:
         """Judge some messages."""
 
+    def fold(self) -> object:
+        """Build the model again from the journal."""
+
 
 class _Opens(Protocol):
     def open(self, state: Path) -> _Judge:
@@ -145,6 +148,15 @@ def library_scorer(state: Path) -> Callable[[Folders], object] | None:
             judge.judge_many([raw for raw, _ in messages[start : start + _BLOCK]])
 
     return score
+
+
+def library_folder(state: Path) -> Callable[[], object] | None:
+    """Make what folds a state in this process, or None where mtspam cannot be imported."""
+    try:
+        module = importlib.import_module("mtspam.spam")
+    except ImportError:
+        return None
+    return cast("_Opens", module.SpamFilter).open(state).fold
 
 
 def sgd_racer() -> Racer:

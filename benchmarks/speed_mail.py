@@ -5,7 +5,6 @@ ratio to bogofilter's bulk mode in the same run, and leaves a JSON in ``benchmar
 """
 
 import argparse
-import itertools
 import json
 import shutil
 import sqlite3
@@ -13,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from racers import (
     Folders,
     Racer,
     bogofilter_racer,
+    library_folder,
     library_scorer,
     mtspam_racer,
     sgd_racer,
@@ -130,7 +130,7 @@ def _fold(state: Path, folders: Folders, repeats: int) -> tuple[int, float]:
     mtspam_racer(state, state.parent / "fold.parquet").learn(folders)
     seconds = spend(call, repeats)
     with closing(sqlite3.connect(state / "journal.sqlite")) as journal:
-        # A message learnt twice is one label.
+        # The same message in two files is one label.
         (n_labels,) = journal.execute("SELECT count(*) FROM events").fetchone()
     return n_labels, seconds
 
@@ -141,6 +141,10 @@ def _fold_rates(state: Path, course: Course) -> Iterator[Row]:
     yield _row("fold, whole", "mtspam fold", many[0] / many[1], "events/s")
     rate = sustained(few, many)
     yield _row("fold, sustained", "mtspam fold", rate, "events/s")
+    fold = library_folder(state)
+    if fold is not None:
+        rate = many[0] / spend(fold, course.scale.repeats)
+        yield _row("fold, sustained", "mtspam, in process", rate, "events/s")
 
 
 def _write_strangers(path: Path, n: int, seed: int) -> None:
@@ -209,7 +213,12 @@ def _peer_rows(folder: Path, course: Course) -> Iterator[Row]:
 
 
 def _copies(stream: Sequence[Message], n: int) -> Iterator[Message]:
-    return itertools.chain.from_iterable(itertools.repeat(tuple(stream), n))
+    """Yield a stream several times; each copy ends with its number, or it would be known."""
+    yield from stream
+    for number in range(1, n):
+        end = b"\n%d\n" % number
+        for message in stream:
+            yield replace(message, path=f"{message.path}.{number}", raw=message.raw + end)
 
 
 def _measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
