@@ -1,7 +1,9 @@
 """The racers of the speed benchmark: each learns and scores the same folders of raw messages."""
 
 import importlib
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -15,6 +17,8 @@ __all__ = [
     "Folders",
     "Racer",
     "bogofilter_racer",
+    "library_folder",
+    "library_learner",
     "library_scorer",
     "mtspam_racer",
     "sgd_racer",
@@ -121,9 +125,12 @@ def mtspam_racer(state: Path, output: Path) -> Racer:
     return Racer(name="mtspam, command line", learn=learn, score=score, is_process=True)
 
 
-class _Judge(Protocol):
+class _Judge(AbstractContextManager["_Judge"], Protocol):
     def judge_many(self, raws: Sequence[bytes]) -> object:
         """Judge some messages."""
+
+    def learn_many(self, messages: Iterable[object]) -> object:
+        """Learn labelled messages."""
 
     def fold(self) -> object:
         """Build the model again from the journal."""
@@ -148,6 +155,32 @@ def library_scorer(state: Path) -> Callable[[Folders], object] | None:
             judge.judge_many([raw for raw, _ in messages[start : start + _BLOCK]])
 
     return score
+
+
+def library_learner(state: Path) -> Callable[[Folders], float] | None:
+    """Make what learns in this process, beginning anew, or None where mtspam cannot be imported.
+
+    It returns the seconds from the first file that is read to the label that is on the disk.
+    """
+    try:
+        module = importlib.import_module("mtspam.spam")
+        records = importlib.import_module("mtspam.spam.records")
+        types = importlib.import_module("mtspam.types")
+    except ImportError:
+        return None
+    labels = types.Label.HAM, types.Label.SPAM
+
+    def learn(folders: Folders) -> float:
+        _empty(state)
+        with cast("_Opens", module.SpamFilter).open(state) as opened:
+            start = time.perf_counter()
+            said = (
+                records.LabelledMessage(raw, labels[is_spam]) for raw, is_spam in folders.read()
+            )
+            opened.learn_many(said)
+            return time.perf_counter() - start
+
+    return learn
 
 
 def library_folder(state: Path) -> Callable[[], object] | None:

@@ -8,6 +8,7 @@ import argparse
 import json
 import shutil
 import sqlite3
+import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from racers import (
     Racer,
     bogofilter_racer,
     library_folder,
+    library_learner,
     library_scorer,
     mtspam_racer,
     sgd_racer,
@@ -32,7 +34,14 @@ from racers import (
 from report import print_speed, write_docs
 from results import write_result
 from streams import Message, thin
-from timing import ProcessError, pin_to_one_core, run_process, spend, sustained
+from timing import (
+    ProcessError,
+    peak_of_process,
+    pin_to_one_core,
+    run_process,
+    spend,
+    sustained,
+)
 
 __all__ = ["main"]
 
@@ -162,9 +171,8 @@ def _memory(state: Path, folder: Path, scale: Scale) -> Iterator[Row]:
         table, output = folder / "strangers.ndjson", folder / "strangers.csv"
         _write_strangers(table, n, 1)
         arguments = ["score", str(table), "--jobs", "1", "--output", str(output)]
-        spent = run_process([*MTSPAM, *arguments], environment={"MTSPAM_STATE": str(state)})
-        what = f"peak memory, {n:,} unknown users"
-        yield _row(what, "mtspam score", spent.peak_mb, "MB")
+        peak_mb = peak_of_process([*MTSPAM, *arguments], {"MTSPAM_STATE": str(state)})
+        yield _row(f"peak memory, {n:,} unknown users", "mtspam score", peak_mb, "MB")
         table.unlink()
         output.unlink()
 
@@ -177,7 +185,12 @@ def _race(racers: Sequence[Racer], course: Course) -> Iterator[Row]:
         yield from _rates("score", racer, course)
 
 
-def _library_rate(state: Path, course: Course) -> Iterator[Row]:
+def _library_rates(state: Path, course: Course) -> Iterator[Row]:
+    learn = library_learner(state.parent / "learnt")
+    if learn is not None:
+        times = [learn(course.many) for _ in range(1 + course.scale.repeats)]
+        rate = course.many.n / statistics.median(times[1:])
+        yield _row("learn, sustained", "mtspam, in process", rate, "messages/s")
     score = library_scorer(state)
     if score is None:
         return
@@ -190,7 +203,7 @@ def _candidate_rows(folder: Path, course: Course) -> Iterator[Row]:
     racer = mtspam_racer(state, folder / "verdicts.parquet")
     yield from _race([racer], course)
     one = next(iter(sorted(course.few.spam.iterdir())))
-    yield from _library_rate(state, course)
+    yield from _library_rates(state, course)
     yield from _mtspam_starts(state, one, course.scale.repeats)
     yield from _memory(state, folder, course.scale)
     yield from _fold_rates(folder / "folded", course)

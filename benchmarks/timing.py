@@ -3,11 +3,20 @@
 import os
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["ProcessError", "Spent", "pin_to_one_core", "run_process", "spend", "sustained"]
+__all__ = [
+    "ProcessError",
+    "Spent",
+    "peak_of_process",
+    "pin_to_one_core",
+    "run_process",
+    "spend",
+    "sustained",
+]
 
 _ONE_THREAD = (
     "NUMBA_NUM_THREADS",
@@ -17,13 +26,26 @@ _ONE_THREAD = (
 )
 
 
+_WATCH = """
+import os, sys
+quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
+_, status, usage = os.wait4(child, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 class ProcessError(Exception):
     """A measured command failed; the text has its last words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one process took: wall clock and the largest resident set."""
+    """What one process took: wall clock and the largest resident set.
+
+    The latter is not less than that of the process that started it: see `peak_of_process`.
+    """
 
     seconds: float
     peak_mb: float
@@ -80,6 +102,36 @@ def run_process(
         words = errors.decode(errors="replace").strip()[-600:]
         raise ProcessError(f"{' '.join(command)[:200]}: exit code {process.returncode}: {words}")
     return Spent(seconds, usage.ru_maxrss / 1024)
+
+
+def peak_of_process(command: Sequence[str], environment: Mapping[str, str]) -> float:
+    """Return the largest resident set of a command in megabytes, its output thrown away.
+
+    It is started by a small process: whoever starts another hands on the peak of its own.
+
+    Parameters
+    ----------
+    command
+        Program and arguments.
+    environment
+        Variables added to this process's own.
+
+    Raises
+    ------
+    ProcessError
+        When it fails.
+    """
+    watched = subprocess.run(
+        [sys.executable, "-S", "-c", _WATCH, *command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    if watched.returncode:
+        words = watched.stderr.decode(errors="replace").strip()[-600:]
+        raise ProcessError(f"{' '.join(command)[:200]}: exit {watched.returncode}: {words}")
+    return int(watched.stdout) / 1024
 
 
 def spend(call: Callable[[], object], repeats: int) -> float:
