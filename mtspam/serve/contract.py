@@ -210,17 +210,29 @@ class Service(Protocol):
             Who says so; None: the administrator, for everybody.
         source
             The face and what happened there, such as ``spamd`` or ``imapsieve``.
+
+        Raises
+        ------
+        DataError
+            Where `user` is a name that names nobody, such as ``<>``: an empty variable in
+            somebody's script must not speak for everybody.
         """
         ...
 
     async def learn_id(
         self, message_id: str, label: Label, *, user: str | None, source: str
     ) -> Learnt:
-        """Take a label about a message known by its id; `LearnOutcome.UNKNOWN` if forgotten."""
+        """Take a label about a message known by its id; `LearnOutcome.UNKNOWN` if forgotten.
+
+        Raises as `learn`.
+        """
         ...
 
     async def unlearn(self, message: bytes | str, *, user: str | None, source: str) -> Learnt:
-        """Take back what a user said about a message, given itself or by its id."""
+        """Take back what a user said about a message, given itself or by its id.
+
+        Raises as `learn`.
+        """
         ...
 
     async def forget(self, user: str) -> Forgotten:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["MailService"]
 
 _Keys = tuple[UserKey, GroupKey]
+_MOST_SHOWN = 100
 
 
 class MailService:
@@ -240,24 +241,26 @@ class MailService:
 
     async def learn(self, raw: bytes, label: Label, *, user: str | None, source: str) -> Learnt:
         """Take a label; when this returns it is on the disk, and shows within a second."""
+        speaker = self._speaker(user)
         features, priors = self._hasher.hash([raw])
         said = Recalled(self._hasher.examples(features)[0], float(priors[0]))
         digest, learnt = settled(raw, said, self._recent.recall, self._model.secret)
-        return await self._label(digest, learnt, (label, user, source))
+        return await self._label(digest, learnt, (label, speaker, source))
 
     async def learn_id(
         self, message_id: str, label: Label, *, user: str | None, source: str
     ) -> Learnt:
         """Take a label about a message known by its id; `LearnOutcome.UNKNOWN` if forgotten."""
+        speaker = self._speaker(user)
         digest = _digest_of(message_id)
         recalled = None if digest is None else self._recent.recall(digest)
         if digest is None or recalled is None:
             return self._counted(Learnt(LearnOutcome.UNKNOWN, message_id))
-        return await self._label(digest, recalled, (label, user, source))
+        return await self._label(digest, recalled, (label, speaker, source))
 
     async def unlearn(self, message: bytes | str, *, user: str | None, source: str) -> Learnt:
         """Take back what a user said about a message, given itself or by its id."""
-        key, _ = self._people.keys(user)
+        key, _ = self._speaker(user)
         digests: Sequence[bytes | None] = (
             (_digest_of(message),)
             if isinstance(message, str)
@@ -279,11 +282,19 @@ class MailService:
             raise DataError("a user's name must not be empty")
         return await self._sink.forget(Forgetting(keys[0], keys[1:]))
 
+    def _speaker(self, name: str | None) -> _Keys:
+        """Return the keys of who says something: nobody's, which speak for all, if None alone."""
+        keys = self._people.keys(name)
+        if name is not None and keys[0] == NOBODY:
+            raise DataError(
+                f"{name[:_MOST_SHOWN]!r} names no user: who speaks for all is not named"
+            )
+        return keys
+
     async def _label(
-        self, digest: bytes, said: Recalled, what: tuple[Label, str | None, str]
+        self, digest: bytes, said: Recalled, what: tuple[Label, _Keys, str]
     ) -> Learnt:
-        label, name, source = what
-        user, group = self._people.keys(name)
+        label, (user, group), source = what
         now = int(time.time())
         outcome = await self._sink.label(
             tuple(

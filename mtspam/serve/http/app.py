@@ -14,6 +14,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ControllerRouterHandler, Message, Scope
 
 from mtspam import __version__
+from mtspam.errors import DataError
 from mtspam.serve.contract import BusyError, UnavailableError
 from mtspam.serve.http.desk import AnyRequest, Desk
 from mtspam.serve.http.door import SERVER_NAME, date_now
@@ -50,6 +51,7 @@ def build_app(desk: Desk, routes: Sequence[ControllerRouterHandler] = ()) -> Lit
             RefusedError: _refused,
             BusyError: _unavailable,
             UnavailableError: _unavailable,
+            DataError: _wrong,
             HTTPException: _malformed,
             Exception: _failed,
         },
@@ -136,6 +138,10 @@ def _refused(_: AnyRequest, refusal: RefusedError) -> Response[dict[str, str]]:
 def _unavailable(_: AnyRequest, problem: BusyError | UnavailableError) -> Response[dict[str, str]]:
     _log.warning("refused over HTTP: %s", problem)
     return Response({"error": str(problem)}, status_code=503)
+
+
+def _wrong(_: AnyRequest, problem: DataError) -> Response[dict[str, str]]:
+    return Response({"error": str(problem)}, status_code=400)
 
 
 def _malformed(_: AnyRequest, problem: HTTPException) -> Response[dict[str, str]]:

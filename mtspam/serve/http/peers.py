@@ -19,7 +19,7 @@ from mtspam.serve.http.desk import (
 )
 from mtspam.serve.http.envelopes import envelope_of, refuse_local_objects
 from mtspam.serve.http.figures import OPENMETRICS, as_auth, as_metrics, as_stat
-from mtspam.serve.http.messages import Answer, Arrived, RefusedError, first_of
+from mtspam.serve.http.messages import Answer, Arrived, Fields, RefusedError, first_of
 from mtspam.serve.http.own import TakesMessage, refusals
 from mtspam.serve.http.scanning import PONG
 from mtspam.types import Label
@@ -130,11 +130,19 @@ async def learn_class(request: AnyRequest) -> Response[dict[str, Any]]:
     return await _learnt(request, Label(given))
 
 
+def _speaker(fields: Fields) -> str | None:
+    """Return who teaches: None where no field says so, empty where one does and names nobody."""
+    recipients = envelope_of(fields, "http").recipients
+    if recipients:
+        return recipients[0]
+    is_named = any(name in (b"deliver-to", b"rcpt") for name, _ in fields)
+    return "" if is_named else None
+
+
 async def _learnt(request: AnyRequest, label: Label) -> Response[dict[str, Any]]:
     fields = fields_of(request)
     refuse_local_objects(fields)
-    recipients = envelope_of(fields, "http").recipients
-    user = recipients[0] if recipients else None
+    user = _speaker(fields)
     async with message_in(request) as raw:
         if not raw:
             raise RefusedError(400, "Empty body is not permitted")

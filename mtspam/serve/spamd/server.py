@@ -6,6 +6,7 @@ import socket
 import ssl
 
 from mtspam.config import Settings
+from mtspam.errors import DataError
 from mtspam.serve.contract import (
     BusyError,
     Envelope,
@@ -173,6 +174,8 @@ class _SpamdFace(Gathering["_Connection"]):
         """Learn what a user says about a message."""
         try:
             return await self._tell(request)
+        except DataError:  # a User that names nobody, such as <>
+            return TELL_NOBODY
         except Exception as error:  # noqa: BLE001 - as in `answer`
             return self._fault(error)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mtspam.serve.contract import BusyError, LearnOutcome, Learnt, UnavailableError
 from mtspam.serve.limits import connection_limit
 from mtspam.serve.spamd import server
+from mtspam.types import Label
 from tests.serve.local_service import SECONDS, everything, settings_with
 from tests.serve.spamd.conftest import PILLS, scan, serving, tell
 
@@ -82,6 +83,17 @@ def test_a_label_without_a_user_needs_leave(tmp_path):
         assert running.ask(tell(NEWS)).startswith(b"SPAMD/1.0 69 Service Unavailable: TELL needs")
         assert running.ask(tell(NEWS, user="")).startswith(b"SPAMD/1.0 69 ")
         assert running.ask(tell(NEWS, user="ana")) == DID_SET
+
+
+@pytest.mark.parametrize("where", ["Set: local", "Remove: local"])
+@pytest.mark.parametrize("user", ["<>", "< >", "\u00a0", "<\u2003>"])
+def test_a_user_that_names_nobody_is_none(tmp_path, user, where):
+    with serving(tmp_path) as running:
+        running.in_loop(running.service.learn(NEWS, Label.SPAM, user=None, source="test"))
+        reply = running.ask(tell(NEWS, "ham", user=user, where=where))
+        assert reply.startswith(b"SPAMD/1.0 69 Service Unavailable: TELL needs a User")
+        said = running.in_loop(running.service.learn(NEWS, Label.SPAM, user=None, source="test"))
+        assert said.outcome is LearnOutcome.SAME
 
 
 def test_no_label_is_taken_where_tell_is_off(tmp_path):
