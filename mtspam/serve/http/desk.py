@@ -122,13 +122,22 @@ async def admit(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     if desk.is_trusted:
         return
     password = connection.headers.get("password")
-    if password is None:
-        authorization = connection.headers.get("authorization", "")
-        if authorization[: len(_BEARER)].lower() == _BEARER:
-            password = authorization[len(_BEARER) :]
-        else:
-            password = connection.query_params.get("password")
-    await desk.gate.admit(password, connection.client.host if connection.client else "")
+    authorization = connection.headers.get("authorization", "")
+    if password is None and authorization[: len(_BEARER)].lower() == _BEARER:
+        password = authorization[len(_BEARER) :]
+    asked = connection.query_params.get("password") if password is None else _as_typed(password)
+    await desk.gate.admit(asked, connection.client.host if connection.client else "")
+
+
+def _as_typed(password: str) -> str:
+    """Return a password as it was meant out of a header field, which was read as Latin-1.
+
+    Most clients send there what a terminal gives them, which is UTF-8; some send Latin-1.
+    """
+    try:
+        return password.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return password
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ __all__ = [
 
 _FIRST = re.compile(rb"([A-Za-z_]+) (R?SPAMC)/[0-9.]+\Z")
 _MAX_HEAD_BYTES = 65_536
+_MOST_DIGITS = 18  # of a length; Python itself refuses to read thousands of them
 _END = b"\r\n"
 # rspamd leaves what it does not know without a byte of answer.
 _SCANS = frozenset({b"CHECK", b"SYMBOLS"})
@@ -110,7 +111,7 @@ class LineReader:
             return None
         if not length.isdigit():
             raise RefusedError(400, "Content-length must be a whole number")
-        if int(length) > self._limit:
+        if len(length) > _MOST_DIGITS or int(length) > self._limit:
             raise RefusedError(413, f"the body must not have more than {self._limit} bytes")
         return int(length)
 

@@ -1,10 +1,12 @@
 import socket
 import threading
 import time
+import tracemalloc
 
 import pytest
 
 from mtspam.config import HttpSettings
+from mtspam.serve.http.arrivals import HttpReader
 from mtspam.serve.http.server import is_control
 from mtspam.serve.limits import connection_limit
 from tests.serve.http.conftest import PILLS, request, serving, settings_with
@@ -17,6 +19,7 @@ PARTS = [
     pytest.param(b"CHECK RSPAMC/1.3\r\nContent-length: 99\r\n\r\nabc", id="half a line request"),
     pytest.param(b"", id="nothing"),
 ]
+NO_LENGTHS = [b"99" * 9_000, b"9" * 19, b"-1", b"x"]
 
 
 def wait_until(condition):
@@ -52,6 +55,30 @@ def test_a_connection_that_does_nothing_is_closed(tmp_path, part):
             client.sendall(part)
             assert is_closed(client)
         assert running.post("/checkv2", PILLS).status == 200
+
+
+@pytest.mark.parametrize("length", NO_LENGTHS)
+def test_a_length_that_is_none_gets_an_answer(running, length):
+    head = b"CHECK RSPAMC/1.3\r\nContent-length: " + length + b"\r\n\r\nabc"
+    assert running.exchange(head).startswith(b"RSPAMD/1.3 75 EX_TEMPFAIL")
+    head = b"POST /checkv2 HTTP/1.1\r\nContent-Length: " + length + b"\r\n\r\nabc"
+    assert running.exchange(head).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 413 "))
+
+
+def test_a_body_in_tiny_pieces_takes_no_more_room_than_it_has_bytes():
+    n_bytes = 400_000
+    reader = HttpReader(n_bytes)
+    reader.feed(b"POST /checkv2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    pieces = b"2\r\nab\r\n" * 1_000
+    tracemalloc.start()
+    try:
+        for _ in range(n_bytes // 2_000):
+            assert reader.feed(pieces) is None
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * n_bytes
+    assert reader.feed(b"0\r\n\r\n").body == b"ab" * (n_bytes // 2)
 
 
 def test_a_connection_that_goes_on_is_not_idle(tmp_path):

@@ -172,6 +172,7 @@ def test_what_is_packed_has_a_limit(tmp_path, header, name, pack):
         ({"Content-Encoding": "gzip"}, gzip.compress(PILLS)[:-9], 400),
         ({"Compression": "zstd"}, zstd.compress(PILLS)[:-3], 400),
         ({"Message-Offset": "-1"}, PILLS, 400),
+        ({"Message-Offset": "9" * 5_000}, PILLS, 400),
         ({"File": "/etc/passwd"}, PILLS, 403),
         ({"path": "/etc/passwd"}, PILLS, 403),
         ({"Shm": "/1"}, PILLS, 403),

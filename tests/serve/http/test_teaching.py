@@ -42,6 +42,16 @@ def test_the_password_may_be_given_in_three_ways(running, query, headers):
     assert reply.status in (200, 208)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("field", ["Password: ", "Authorization: Bearer "])
+def test_a_password_may_have_letters_outside_ascii(tmp_path, field, encoding):
+    with serving(tmp_path, settings_with(http={"password_hash": hash_password("süß")})) as running:
+        head = f"GET /auth HTTP/1.1\r\nHost: x\r\n{field}süß\r\n\r\n"
+        assert running.exchange(head.encode(encoding)).startswith(b"HTTP/1.1 200 ")
+        assert running.ask("GET", "/auth?password=s%C3%BC%C3%9F").status == 200
+        assert running.ask("GET", "/auth", None, {"Password": "sÃ¼"}).status == 401
+
+
 @pytest.mark.parametrize("target", ["/learnspam", "/v1/learn?label=spam&user=lou@example.org"])
 def test_the_control_socket_needs_none(running, target):
     headers = {"Deliver-To": "lou@example.org", "Password": "wrong"}
@@ -134,6 +144,28 @@ def test_a_class_that_is_none_is_refused(running, headers):
 def test_nothing_teaches_nothing(running, target):
     reply = running.control(target)
     assert (reply.status, reply.json) == (400, {"error": "Empty body is not permitted"})
+
+
+@pytest.mark.parametrize("verb", ["learn?label=spam&", "unlearn?"])
+@pytest.mark.parametrize("name", ["", "%20", "%3C%3E", "%0A", "%C2%A0"])
+def test_a_name_that_names_nobody_does_not_speak_for_everybody(running, verb, name):
+    message = mail(40)
+    before = running.control("/v1/learn?label=ham", message).json["outcome"]
+    assert before in ("new", "same")
+    reply = running.control(f"/v1/{verb}user={name}", message)
+    assert reply.status == 400
+    assert "names no user" in reply.json["error"]
+    by_id = hashlib.sha256(message).hexdigest()[:32]
+    assert running.control(f"/v1/{verb}id={by_id}&user={name}").status == 400
+    assert running.control("/v1/learn?label=ham", message).json["outcome"] == "same"
+
+
+@pytest.mark.parametrize("field", ["Deliver-To", "Rcpt"])
+@pytest.mark.parametrize("name", ["", "<>", " , "])
+def test_a_field_that_names_nobody_does_not_speak_for_everybody(running, field, name):
+    reply = running.control("/learnspam", mail(41), {field: name})
+    assert reply.status == 400
+    assert "names no user" in reply.json["error"]
 
 
 def test_the_user_of_a_label_is_whose_mail_it_is(running):
