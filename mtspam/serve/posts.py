@@ -71,6 +71,13 @@ class Post:
         self.child, self.successor = self.successor, None
         return True
 
+    def recall(self, grace_seconds: float) -> None:
+        """Send a successor away that has not taken over: what it was made with holds no more."""
+        if self.successor is not None:
+            self.successor.ask_to_stop(grace_seconds)
+            self.leaving.append(self.successor)
+            self.successor = None
+
     def dismiss(self, grace_seconds: float) -> None:
         """Ask the child to end what it has begun, and expect it no longer."""
         if self.child is not None:

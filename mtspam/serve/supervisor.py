@@ -240,8 +240,9 @@ class Supervisor:
             elif number in (signal.SIGTERM, signal.SIGINT):
                 self._stop()
         now = time.monotonic()
-        for post in (self._writer, *self._posts):
+        for post in (self._writer, *self._posts, *self._retired):
             post.enforce(now)
+        self._retired = [post for post in self._retired if post.children]
         self._check_signs_of_life()
         self._go_on_reloading()
         self._tell(now)
@@ -320,10 +321,13 @@ class Supervisor:
             self._area.close()
             self._area = LiveArea(settings)
         self._writer.dismiss(_WRITER_SECONDS)
+        grace = settings.serve.grace_seconds + _EXTRA_SECONDS
+        for post in self._posts:
+            post.recall(grace)
         n_rows = self._n_rows
         self._roster.expect(n_rows)
         for post in self._posts[n_rows:]:
-            post.dismiss(settings.serve.grace_seconds + _EXTRA_SECONDS)
+            post.dismiss(grace)
             self._retired.append(post)
         del self._posts[n_rows:]
         self._reload_rows = list(range(len(self._posts)))
@@ -353,10 +357,7 @@ class Supervisor:
         grace = self._settings.serve.grace_seconds + _EXTRA_SECONDS if self._n_stops == 1 else 0.0
         self._reload_rows = []
         for post in self._posts:
-            if post.successor is not None:
-                post.successor.ask_to_stop(0.0)
-                post.leaving.append(post.successor)
-                post.successor = None
+            post.recall(grace)
             post.dismiss(grace)
             for child in post.leaving:
                 child.kill_at = min(child.kill_at, time.monotonic() + grace)

@@ -207,6 +207,43 @@ def test_a_reload_takes_new_settings_and_loses_nobody(tmp_path):
         assert whole.client.learn(pills(1), "spam", user="ana@example.org")["outcome"] == "new"
 
 
+def successor_held_back(whole):
+    """Reload until the successor of a worker is there, and halt it before it takes over."""
+    name = "mtspam worker 0"
+    for n in range(2, 100):
+        former = whole.children()[name]
+        whole.process.send_signal(signal.SIGHUP)
+        while whole.log.count("msg=ready") < n:
+            found = whole.children().get(name, former)
+            if found != former:
+                os.kill(found, signal.SIGSTOP)
+                # Where it was not quick enough the worker has gone, and there is one of the name.
+                if former in whole.pids() and whole.log.count("msg=ready") < n:
+                    return found
+                os.kill(found, signal.SIGCONT)
+                former = found
+    raise AssertionError("no successor was met before it took over")
+
+
+@pytest.mark.parametrize("n_workers", [1, 3])
+def test_a_reload_during_a_reload_holds_for_every_worker(whole, n_workers):
+    held_back = successor_held_back(whole)
+    text = config_text(more="[actions]\nrequired_points = 7.0\n")
+    whole.config.write_text(text.replace("workers = 2", f"workers = {n_workers}"))
+    before = whole.log.count("msg=reloading")
+    whole.process.send_signal(signal.SIGHUP)
+    whole.wait_for("msg=reloading", before + 1)
+    os.kill(held_back, signal.SIGCONT)
+    workers = {f"mtspam worker {row}" for row in range(n_workers)}
+    whole.wait_for(f"msg=ready workers={n_workers}")
+    wait_until(lambda: len(whole.pids()) == n_workers + 1, "the former workers to be gone")
+    assert set(whole.children()) == {*workers, "mtspam writer"}
+    asked = b"CHECK SPAMC/1.2\r\nContent-length: 3\r\n\r\nabc"
+    # Each connection finds a worker, whichever socket it waits at.
+    assert all(b" / 7.0" in whole.ask("spamd", asked) for _ in range(20))
+    assert whole.stop() == 0
+
+
 def test_a_reload_to_another_size_of_model_folds_the_journal(whole):
     for n in range(4):
         whole.client.learn(pills(n), "spam", user="ana@example.org")
