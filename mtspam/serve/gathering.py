@@ -10,7 +10,11 @@ from typing import Generic, Protocol, TypeVar
 from mtspam.serve.halfclosing import HalfClosing
 from mtspam.serve.limits import connection_limit
 
-__all__ = ["Gathering", "Guest"]
+__all__ = ["LISTENING_SECONDS", "Gathering", "Guest"]
+
+LISTENING_SECONDS = 0.2
+"""How long those who have said nothing may stay: who was just let in may have asked already, and
+to close with bytes unread would reset the connection."""
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +77,8 @@ class Gathering(ABC, Generic[G]):
         self._is_closing = True
         if self._server is not None:
             self._server.close()
+        if self.connections:
+            await asyncio.sleep(min(LISTENING_SECONDS, grace_seconds))
         for connection in tuple(self.connections):
             connection.leave_if_idle()
         if self.connections:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Protocol
 
 from mtspam.config import Settings
+from mtspam.serve.gathering import LISTENING_SECONDS
 from mtspam.serve.limits import connection_limit
 
 __all__ = ["LINGER_SECONDS", "Connection", "Connections", "Room"]
@@ -112,6 +113,8 @@ class Connections:
     async def close(self, grace_seconds: float) -> None:
         """Let each connection end what it has begun, for a time; then close all."""
         self._check.cancel()
+        if self._open:
+            await asyncio.sleep(min(LISTENING_SECONDS, grace_seconds))
         for connection in list(self._open):
             connection.finish()
         try:
