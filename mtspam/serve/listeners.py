@@ -275,6 +275,10 @@ def _bind_tcp(place: Place, n: int) -> list[socket.socket]:
             opened.append(sock)
             sock.bind(address)
             sock.listen(_BACKLOG)
+    except UnicodeError as error:  # no name of the DNS has such a part
+        raise UnavailableError(
+            f"{place}: cannot listen here ({place.host!r} is no host)"
+        ) from error
     except OSError as error:
         _close(opened)
         raise UnavailableError(

@@ -314,6 +314,9 @@ class Supervisor:
         except MtspamError as error:
             _log.error("not reloaded, all stays as it is", extra={"error": str(error)})
             return
+        except Exception:  # noqa: BLE001 - a slip in a file must not end what works
+            _log.exception("not reloaded, all stays as it is")
+            return
         self._settings = settings
         set_up_logs(settings.serve.log_level)
         if settings.digest() != self._area.digest:

@@ -55,11 +55,10 @@ def bind_unix(path: Path, mode: int) -> socket.socket:
                 os.umask(former)
             path.chmod(mode)
         sock.listen(_BACKLOG)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter where a path has a null byte in it
         sock.close()
-        raise UnavailableError(
-            f"{path}: cannot listen here ({error.strerror or error})"
-        ) from error
+        why = getattr(error, "strerror", None) or error
+        raise UnavailableError(f"{path}: cannot listen here ({why})") from error
     except BaseException:
         sock.close()
         raise

@@ -272,6 +272,24 @@ def test_a_reload_of_settings_that_do_not_hold_changes_nothing(whole):
     whole.check(pills(0))
 
 
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ('[http]\nlisten = "a..b:80"', "http.listen: a..b:80: cannot listen here"),
+        ('[http]\nlisten = "/run/a\\u0000b"', "http.listen: /run/a"),
+        ('[identity]\nalias_file = "a\\u0000b"', "null byte"),
+    ],
+)
+def test_a_reload_survives_what_no_system_call_takes(whole, said, why):
+    before = whole.children()
+    whole.config.write_text(said)
+    whole.process.send_signal(signal.SIGHUP)
+    whole.wait_for("not reloaded")
+    assert why in whole.log
+    assert whole.children() == before
+    whole.check(pills(0))
+
+
 def test_a_stuck_worker_is_replaced(tmp_path):
     with whole_service(tmp_path, config_text(serve="stuck_seconds = 5.0")) as whole:
         pid = whole.children()["mtspam worker 0"]
