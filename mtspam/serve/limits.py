@@ -1,6 +1,13 @@
 """How many connections a worker holds open, over all its faces."""
 
-__all__ = ["ConnectionLimit", "connection_limit"]
+import logging
+import resource
+
+__all__ = ["ConnectionLimit", "allow_descriptors", "connection_limit"]
+
+_log = logging.getLogger(__name__)
+
+_OWN_DESCRIPTORS = 200  # sockets that listen, the journal, the model, libraries
 
 
 class ConnectionLimit:
@@ -37,6 +44,30 @@ class ConnectionLimit:
     def leave(self) -> None:
         """Count a connection out that was let in."""
         self.n_open -= 1
+
+
+def allow_descriptors(most: int) -> None:
+    """Let this process open as many files as its connections need, as far as the system allows.
+
+    Most systems begin with 1,024, which a thousand connections use up: whoever came next would
+    wait in vain instead of being turned away.
+
+    Parameters
+    ----------
+    most
+        Connections; as many again may be on their way out.
+    """
+    wanted = 2 * most + _OWN_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < most + _OWN_DESCRIPTORS:
+        _log.warning(
+            "fewer files may be open (LimitNOFILE) than serve.max_connections needs",
+            extra={"allowed": allowed, "needed": most + _OWN_DESCRIPTORS},
+        )
 
 
 _of_this_process: list[ConnectionLimit] = []

@@ -16,6 +16,7 @@ from mtspam.model import Starter
 from mtspam.serve.contract import Face
 from mtspam.serve.counters import Counters
 from mtspam.serve.faces import start_face
+from mtspam.serve.limits import allow_descriptors
 from mtspam.serve.live import LiveArea, LiveView
 from mtspam.serve.lmtp.parcels import Parcels
 from mtspam.serve.local import WithJournal
@@ -96,6 +97,7 @@ def run_worker(place: WorkerPlace, ready: Callable[[], None]) -> None:
     JournalError
         Where the state cannot be read.
     """
+    allow_descriptors(place.settings.serve.max_connections)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(place, ready))
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -413,6 +414,33 @@ def test_clients_that_stop_half_way_keep_nobody_waiting(tmp_path):
                 exits.enter_context(client)
             assert len(whole.children()) == 3
         wait_until(lambda: whole.check(pills(0)) is not None, "room again")
+
+
+def with_few_files(whole, limits):
+    """Have the one worker replaced by one that begins with a limit of open files."""
+    resource.prlimit(whole.process.pid, resource.RLIMIT_NOFILE, limits)
+    whole.kill("mtspam worker 0")
+    whole.check(pills(0))
+
+
+def test_as_many_connections_fit_as_the_settings_say(tmp_path):
+    text = config_text(serve="max_connections = 300").replace("workers = 2", "workers = 1")
+    with whole_service(tmp_path, text) as whole:
+        with_few_files(whole, (64, 4_096))
+        with contextlib.ExitStack() as exits:
+            for _ in range(200):
+                client = socket.create_connection(whole.place("spamd"), SECONDS)
+                exits.enter_context(client)
+            whole.check(pills(0))
+            assert whole.client.learn(pills(0), "spam")["outcome"] == "new"
+        assert "LimitNOFILE" not in whole.log
+
+
+def test_too_few_files_for_the_connections_are_told_of(tmp_path):
+    with whole_service(tmp_path, config_text().replace("workers = 2", "workers = 1")) as whole:
+        with_few_files(whole, (64, 128))
+        whole.wait_for("LimitNOFILE")
+        assert "allowed=128 needed=1200" in whole.log
 
 
 def test_the_supervisor_has_one_thread(whole):
