@@ -55,6 +55,8 @@ class Child:
         Why it could not begin.
     kill_at
         When it is ended by force, if it has been asked to stop.
+    is_dismissed
+        Whether it has been asked to stop.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Child:
     is_ready: bool = False
     problem: MtspamError | None = None
     kill_at: float = float("inf")
+    is_dismissed: bool = False
 
     def hear(self) -> None:
         """Take in what it says."""
@@ -84,6 +87,7 @@ class Child:
 
     def ask_to_stop(self, grace_seconds: float) -> None:
         """Ask it to end what it has begun, within a time."""
+        self.is_dismissed = True
         self.kill_at = min(self.kill_at, time.monotonic() + grace_seconds)
         self.send(signal.SIGTERM)
 

@@ -269,7 +269,8 @@ class Supervisor:
                 if pipes[pid] >= 0:
                     with contextlib.suppress(KeyError):
                         self._selector.unregister(pipes[pid])
-                if not self._was_ready and not self._n_stops and not child.is_ready:
+                is_beginning = not self._was_ready and not self._n_stops
+                if is_beginning and not child.is_ready and not child.is_dismissed:
                     raise child.problem or UnavailableError(
                         f"{child.name} died before it could begin; the log says why"
                     )

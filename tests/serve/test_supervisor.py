@@ -20,6 +20,7 @@ from tests.serve.whole import (
     ENVIRONMENT,
     ROOT,
     SECONDS,
+    Whole,
     command,
     config_text,
     lunch,
@@ -206,6 +207,23 @@ def test_a_reload_takes_new_settings_and_loses_nobody(tmp_path):
         head = b"CHECK SPAMC/1.5\r\nContent-length: %d\r\n\r\n" % len(raw)
         assert b"/ 50.0" in whole.ask("spamd", head + raw)
         assert whole.client.learn(pills(1), "spam", user="ana@example.org")["outcome"] == "new"
+
+
+def test_a_reload_during_the_start_is_taken(tmp_path):
+    (tmp_path / "mtspam.toml").write_text(config_text())
+    with (tmp_path / "log").open("ab") as log:
+        process = subprocess.Popen(
+            command(tmp_path), stdout=log, stderr=log, env=ENVIRONMENT, cwd=ROOT
+        )
+    whole = Whole(process, tmp_path)
+    try:
+        wait_until(lambda: "http on" in whole.log, "a service that begins")
+        process.send_signal(signal.SIGHUP)
+        whole.wait_for("msg=reloading")
+        whole.wait_for("msg=ready")
+        whole.check(pills(0))
+    finally:
+        assert whole.stop() == 0
 
 
 def successor_held_back(whole):
