@@ -48,4 +48,6 @@ async def start_face(name: str, service: Service, sock: socket, settings: Settin
     """Let a face answer on a socket that is bound and listening."""
     module = import_module(FACES[name])
     start: _Start = module.start_encrypted if name.endswith(ENCRYPTED) else module.start
+    if name == "http":
+        start = module.start_untrusted  # systemd may give it a path like the control socket's
     return await start(service, sock, settings)

@@ -286,9 +286,8 @@ class MailService:
         """Return the keys of who says something: nobody's, which speak for all, if None alone."""
         keys = self._people.keys(name)
         if name is not None and keys[0] == NOBODY:
-            raise DataError(
-                f"{name[:_MOST_SHOWN]!r} names no user: who speaks for all is not named"
-            )
+            shown = name[:_MOST_SHOWN]
+            raise DataError(f"{shown!r} names no user; leave it out to speak for everybody")
         return keys
 
     async def _label(

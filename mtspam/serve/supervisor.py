@@ -1,6 +1,7 @@
 """The supervisor: opens sockets, forks, fills the places of who dies, reloads, stops."""
 
 import contextlib
+import itertools
 import logging
 import os
 import selectors
@@ -10,13 +11,13 @@ from collections.abc import Callable, MutableMapping
 from pathlib import Path
 
 from mtspam.config import Settings
-from mtspam.errors import JournalError, MtspamError
+from mtspam.errors import ConfigError, JournalError, MtspamError
 from mtspam.journal.identity import Identity
 from mtspam.serve.children import Child, Lifeline, fork_child
 from mtspam.serve.contract import UnavailableError
 from mtspam.serve.counters import Counters
 from mtspam.serve.encryption import server_context, wants_encryption
-from mtspam.serve.faces import places_of
+from mtspam.serve.faces import FACES, places_of
 from mtspam.serve.http.passwords import Gate
 from mtspam.serve.listeners import Listeners, inherited_sockets
 from mtspam.serve.live import LiveArea
@@ -87,6 +88,14 @@ class Supervisor:
         check_settings(self._settings, self._directory.path)
         self._notifier = Notifier(environment)
         self._inherited = inherited_sockets(environment)
+        unknown = [name for name in self._inherited if name not in FACES]
+        if unknown:
+            for sock in itertools.chain(*self._inherited.values()):
+                sock.close()
+            raise ConfigError(
+                f"socket activation gives a socket called {unknown[0]!r}; FileDescriptorName= "
+                f"must be one of {', '.join(FACES)}"
+            )
         self._lifeline = Lifeline()
         self._counters = Counters(_MOST_WORKERS)
         self._roster = Roster(_MOST_WORKERS)

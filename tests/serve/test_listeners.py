@@ -154,6 +154,24 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 
 
+def test_an_activated_socket_for_no_face_is_told(tmp_path):
+    (tmp_path / "mtspam.toml").write_text(config_text())
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        done = subprocess.run(
+            [sys.executable, "-c", ACTIVATE, str(listening.fileno()), *command(tmp_path)[1:]],
+            env={**ENVIRONMENT, "LISTEN_FDS": "1", "LISTEN_FDNAMES": "mtspam-http.socket"},
+            cwd=ROOT,
+            pass_fds=[listening.fileno()],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert "a socket called 'mtspam-http.socket'; FileDescriptorName= must be one " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_sockets_and_signs_of_life_as_systemd_has_them(tmp_path):
     (tmp_path / "mtspam.toml").write_text(config_text(spamd="127.0.0.1:1"))  # not for us to open
     notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -149,7 +149,8 @@ def _malformed(_: AnyRequest, problem: HTTPException) -> Response[dict[str, str]
         return Response(_UNKNOWN, status_code=500)
     extra = getattr(problem, "extra", None)
     details = "; ".join(_detail(one) for one in extra) if isinstance(extra, list) else ""
-    text = details or problem.detail
+    # The framework names the whole target, and a password may be in it.
+    text = details or problem.detail.partition(" for path ")[0]
     return Response({"error": text}, status_code=problem.status_code, headers=problem.headers)
 
 

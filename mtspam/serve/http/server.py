@@ -23,7 +23,7 @@ from mtspam.serve.http.passwords import Gate
 from mtspam.serve.http.ranking import RANKING_HANDLERS
 from mtspam.serve.http.scanning import Scanner
 
-__all__ = ["HttpFace", "is_control", "start", "start_encrypted"]
+__all__ = ["HttpFace", "is_control", "start", "start_encrypted", "start_untrusted"]
 
 
 class _Rest(HttpToolsProtocol):
@@ -117,16 +117,25 @@ def is_control(sock: socket.socket, settings: HttpSettings) -> bool:
 
 async def start(service: Service, sock: socket.socket, settings: Settings) -> Face:
     """Serve HTTP on a socket that is bound and listening."""
-    return await _start(service, sock, settings, None)
+    return await _start(service, sock, settings, None, is_control(sock, settings.http))
+
+
+async def start_untrusted(service: Service, sock: socket.socket, settings: Settings) -> Face:
+    """Serve HTTP where teaching needs the password, whatever the socket is called."""
+    return await _start(service, sock, settings, None, is_trusted=False)
 
 
 async def start_encrypted(service: Service, sock: socket.socket, settings: Settings) -> Face:
     """Serve HTTPS; as `start`, and raises as `server_context`."""
-    return await _start(service, sock, settings, server_context(settings.tls))
+    return await _start(service, sock, settings, server_context(settings.tls), is_trusted=False)
 
 
 async def _start(
-    service: Service, sock: socket.socket, settings: Settings, context: ssl.SSLContext | None
+    service: Service,
+    sock: socket.socket,
+    settings: Settings,
+    context: ssl.SSLContext | None,
+    is_trusted: bool,  # noqa: FBT001 - private
 ) -> Face:
     connections = Connections(settings)
     scanner = Scanner(service, settings)
@@ -137,7 +146,7 @@ async def _start(
         gate=Gate(settings.http.password_hash, settings.http.max_failures),
         room=connections.room,
         limit=limit,
-        is_trusted=is_control(sock, settings.http),
+        is_trusted=is_trusted,
         began=time.time(),
     )
     routes = RANKING_HANDLERS if getattr(service, "ranker", None) is not None else []

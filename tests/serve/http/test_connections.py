@@ -2,15 +2,19 @@ import socket
 import threading
 import time
 import tracemalloc
+from functools import partial
 
 import pytest
 
 from mtspam.config import HttpSettings
+from mtspam.serve.counters import Counters
+from mtspam.serve.faces import start_face
 from mtspam.serve.http.arrivals import HttpReader
 from mtspam.serve.http.server import is_control
 from mtspam.serve.limits import connection_limit
-from tests.serve.http.conftest import PILLS, request, serving, settings_with
-from tests.serve.local_service import SECONDS, everything
+from mtspam.serve.local import open_local_service
+from tests.serve.http.conftest import PILLS, Running, request, serving, settings_with
+from tests.serve.local_service import SECONDS, everything, serving_faces
 
 PARTS = [
     pytest.param(b"POST /check", id="no line yet"),
@@ -182,6 +186,16 @@ def test_trust_comes_from_the_socket(tmp_path, name, listen, expected):
         settings = HttpSettings(listen=listen.format(place=place))
         assert is_control(sock, settings) is expected
         assert not is_control(sock, HttpSettings(control=""))
+
+
+@pytest.mark.parametrize(("name", "status"), [("http", 401), ("control", 200)])
+def test_who_is_trusted_is_said_by_the_face_where_systemd_says_the_path(tmp_path, name, status):
+    settings = settings_with()
+    running = Running(0, tmp_path / settings.http.control)
+    opened = open_local_service(tmp_path / "state", settings, Counters(1))
+    with serving_faces(running, partial(start_face, name, settings=settings), opened):
+        assert running.control("/learnspam", PILLS).status == status
+        assert running.post("/learnspam", PILLS).status == 401
 
 
 def test_no_tcp_socket_is_trusted():

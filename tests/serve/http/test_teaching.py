@@ -42,6 +42,11 @@ def test_the_password_may_be_given_in_three_ways(running, query, headers):
     assert reply.status in (200, 208)
 
 
+def test_an_error_does_not_repeat_the_password(running):
+    reply = running.post("/v1/forget?password=open%20sesame")
+    assert (reply.status, reply.json["error"]) == (400, "Missing required query parameter 'user'")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 @pytest.mark.parametrize("field", ["Password: ", "Authorization: Bearer "])
 def test_a_password_may_have_letters_outside_ascii(tmp_path, field, encoding):
