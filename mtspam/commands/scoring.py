@@ -6,7 +6,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
@@ -33,6 +33,8 @@ _MARGINS = (
 COLUMNS = ("name", "user", "verdict", *_MARGINS)
 """Columns of the result, in order."""
 
+_WATCH_SECONDS = 1.0
+"""So often it is looked whether the workers that are waited for are still there."""
 _CHUNK_MESSAGES = 256
 _CHUNK_BYTES = 4 << 20
 """A chunk goes to a worker whole; with these bounds a few of them are no burden."""
@@ -162,15 +164,30 @@ def _score_apart(
         for chunk in chunks:
             pending.append(pool.submit(_work, chunk, plan))
             if len(pending) > 2 * n_jobs:
-                yield pending.popleft().result()
+                yield _awaited(pending.popleft(), pool)
         while pending:
-            yield pending.popleft().result()
+            yield _awaited(pending.popleft(), pool)
     except BrokenProcessPool as error:
         raise MtspamError(
             "a worker process died (killed, or out of memory); the result is not complete"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _awaited(result: Future[Rows], pool: ProcessPoolExecutor) -> Rows:
+    """Return what a worker found.
+
+    A worker that is killed in the middle of saying it leaves a part in the pipe, and the pool
+    waits for the rest as long as anybody has that pipe open for writing: so nobody has, then.
+    """
+    while not wait([result], _WATCH_SECONDS).done:
+        crew = list((pool._processes or {}).values())
+        if not all(worker.is_alive() for worker in crew):
+            for worker in crew:
+                worker.kill()
+            pool._result_queue._writer.close()  # type: ignore[attr-defined]  # no public name
+    return result.result()
 
 
 def _start_method() -> str:
