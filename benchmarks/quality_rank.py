@@ -110,17 +110,18 @@ class Plan:
         return replace(settings, ranking=own)
 
 
-def _with_peers(found: HeldOut, *, columns: list[str], rounds: int) -> dict[str, Scores]:
+def _with_peers(found: HeldOut, plan: Plan) -> dict[str, Scores]:
     """Add the peers, trained on the features that need no history."""
+    columns = [name for name in found.whole.columns if not name.startswith("history ")]
     n_train = found.whole.n_queries - found.table.n_queries
     train = found.whole.take(np.arange(n_train)).only_columns(columns)
     test = found.table.only_columns(columns)
+    rounds = _ROUNDS[plan.size]
     return {**found.scores, **{name: peer(train, test, rounds) for name, peer in PEERS.items()}}
 
 
 def _events_task(found: HeldOut, plan: Plan) -> list[RankRow]:
-    plain = [name for name in found.whole.columns if not name.startswith("history ")]
-    scores = _with_peers(found, columns=plain, rounds=_ROUNDS[plan.size])
+    scores = _with_peers(found, plan)
     scores["item-to-item"] = found.table.column("history together everyone cosine").astype(float)
     return rank_rows(found.table, scores, _earlier(found), seed=plan.seed)
 
@@ -270,8 +271,7 @@ def _visits(plan: Plan) -> Outcome:
     found = evaluate_events(events, plan.settings, held_out=0.2)
     blind = [one for one in events if not isinstance(one, Interaction) or one.kind == "click"]
     withheld = evaluate_events(blind, plan.settings, held_out=0.2).scores
-    plain = [name for name in found.whole.columns if not name.startswith("history ")]
-    scores = _with_peers(found, columns=plain, rounds=_ROUNDS[plan.size])
+    scores = _with_peers(found, plan)
     scores["full, looks withheld"] = withheld["full"]
     has_looked = np.zeros(found.table.n_queries, np.bool_)
     if "history your acts" in found.table.columns:

@@ -9,7 +9,7 @@ from mtspam.serve.contract import Action, Envelope, Ruling
 from mtspam.serve.fields import ascii_value
 from mtspam.serve.http.envelopes import envelope_of, split_addresses
 from mtspam.serve.http.heads import Head
-from mtspam.serve.http.messages import Arrived, Fields, RefusedError, first_of
+from mtspam.serve.http.messages import MOST_DIGITS, Arrived, Fields, RefusedError, first_of
 from mtspam.serve.http.rulings import refusal_text
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
 
 _FIRST = re.compile(rb"([A-Za-z_]+) (R?SPAMC)/[0-9.]+\Z")
 _MAX_HEAD_BYTES = 65_536
-_MOST_DIGITS = 18  # of a length; Python itself refuses to read thousands of them
 _END = b"\r\n"
 # rspamd leaves what it does not know without a byte of answer.
 _SCANS = frozenset({b"CHECK", b"SYMBOLS"})
@@ -111,7 +110,7 @@ class LineReader:
             return None
         if not length.isdigit():
             raise RefusedError(400, "Content-length must be a whole number")
-        if len(length) > _MOST_DIGITS or int(length) > self._limit:
+        if len(length) > MOST_DIGITS or int(length) > self._limit:
             raise RefusedError(413, f"the body must not have more than {self._limit} bytes")
         return int(length)
 

@@ -8,6 +8,7 @@ from mtspam.errors import ProtocolError
 
 __all__ = [
     "JSON",
+    "MOST_DIGITS",
     "Answer",
     "Arrived",
     "Fields",
@@ -18,6 +19,8 @@ __all__ = [
 ]
 
 JSON = "application/json"
+MOST_DIGITS = 18
+"""Of a number of bytes in a header field; Python itself refuses to read thousands of them."""
 
 Fields = list[tuple[bytes, bytes]]
 """Header fields of a request in their order, names in lower case."""

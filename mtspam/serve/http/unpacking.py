@@ -13,7 +13,7 @@ from multipart import (  # type: ignore[import-untyped]  # ships no types
     parse_options_header,
 )
 
-from mtspam.serve.http.messages import Fields, RefusedError, first_of
+from mtspam.serve.http.messages import MOST_DIGITS, Fields, RefusedError, first_of
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -24,7 +24,6 @@ __all__ = ["Package", "message_of", "unpack_parts"]
 
 _MAX_PARTS = 16
 _MAX_METADATA_BYTES = 65_536
-_MOST_DIGITS = 18  # of a number of bytes; Python itself refuses to read thousands of them
 _PLAIN = frozenset({b"", b"identity"})
 
 
@@ -48,7 +47,7 @@ def message_of(fields: Fields, body: bytes, limit: int) -> bytes:
     offset = first_of(fields, b"message-offset")
     if offset is None:
         return body
-    if not offset.isdigit() or len(offset) > _MOST_DIGITS:
+    if not offset.isdigit() or len(offset) > MOST_DIGITS:
         raise RefusedError(400, "Message-Offset must be a whole number")
     return body[int(offset) :]
 
