@@ -1,6 +1,7 @@
 """`mtspam score`: what it reads, what it writes, in which order, by how many processes."""
 
 import csv
+import inspect
 import io
 import json
 import math
@@ -13,8 +14,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from mtspam.commands import scoring
 from mtspam.commands.exits import Exit
 from mtspam.commands.scoring import COLUMNS
+from mtspam.config import Settings
+from mtspam.errors import MtspamError
+from mtspam.mail.sources import SourceMessage
 from tests.commands.conftest import HAM, SPAM, mbox, messages
 
 
@@ -191,6 +196,29 @@ def test_a_worker_that_dies_is_an_error(program, environment):
     assert process.returncode == Exit.FAILED_WORK
     assert err.startswith(b"mtspam: a worker process died")
     assert err.count(b"\n") == 1
+
+
+def begin_a_result_and_die(*_):
+    """In place of a worker's work: a part of a result goes into the pipe, and no more."""
+    frame = inspect.currentframe()
+    while "result_queue" not in frame.f_locals:
+        frame = frame.f_back
+    pipe = frame.f_locals["result_queue"]._writer.fileno()
+    os.write(pipe, (1000).to_bytes(4, "big") + b"part")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_result_is_an_error(
+    taught, environment, monkeypatch
+):
+    monkeypatch.setattr(scoring, "_work", begin_a_result_and_die)
+    # Only a forked worker sees what was put in its work's place.
+    monkeypatch.setattr(scoring, "_start_method", lambda: "fork")
+    many = [SourceMessage("ham", HAM.encode(), None)] * 600
+    settings = Settings.from_toml(os.environ["MTSPAM_CONFIG"])
+    plan = scoring.Plan(state=environment, settings=settings, user=None, group=None)
+    with pytest.raises(MtspamError, match="a worker process died"):
+        list(scoring.score_all(many, plan, 2))
 
 
 def test_workers_end_with_their_parent(program, environment):

@@ -46,12 +46,14 @@ default_transport = discard:
 virtual_uid_maps = static:{owner}
 virtual_gid_maps = static:{owner}
 """
+# The queue manager is woken each second, not every five minutes: mail that is flushed while it is
+# still being delivered waits in the incoming queue until then.
 MASTER = """\
 127.0.0.1:{port} inet n - n - - smtpd
 postlog   unix-dgram n - n - 1 postlogd
 pickup    unix n - n 60 1 pickup
 cleanup   unix n - n - 0 cleanup
-qmgr      unix n - n 300 1 qmgr
+qmgr      unix n - n 1 1 qmgr
 rewrite   unix - - n - - trivial-rewrite
 bounce    unix - - n - 0 bounce
 defer     unix - - n - 0 bounce
