@@ -47,7 +47,7 @@ virtual_uid_maps = static:{owner}
 virtual_gid_maps = static:{owner}
 """
 # The queue manager is woken each second, not every five minutes: mail that is flushed while it is
-# still being delivered waits in the incoming queue until then.
+# still being delivered waits in the incoming queue for a minute, and then until somebody looks.
 MASTER = """\
 127.0.0.1:{port} inet n - n - - smtpd
 postlog   unix-dgram n - n - 1 postlogd

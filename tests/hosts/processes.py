@@ -5,7 +5,8 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from pathlib import Path
 
 __all__ = ["free_port", "is_listening", "kill_and_wait", "running", "wait_until"]
 
@@ -45,24 +46,9 @@ def wait_until(condition, what, seconds=START_SECONDS):
 
 
 def kill_and_wait(pid, seconds=STOP_SECONDS):
-    """Stop a process that is no child of ours, by its id: first kindly."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if not _is_alive(pid):
-                return
-            time.sleep(POLL_SECONDS)
-    raise AssertionError(f"process {pid} does not end")
-
-
-def _is_alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Kill a process that is no child of ours, and wait until whoever it is one of took note."""
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), f"process {pid} to be gone", seconds)
 
 
 @contextmanager

@@ -1,15 +1,13 @@
 """Postfix hands over to our LMTP proxy, which hands on to Dovecot: for each their verdict."""
 
 import math
-import os
-import signal
 from pathlib import Path
 
 import pytest
 
 from mtspam.config import Settings
 from tests.hosts.mailchain import chain, letter, newsletter
-from tests.hosts.processes import wait_until
+from tests.hosts.processes import kill_and_wait, wait_until
 
 N_LABELS = 8
 
@@ -148,7 +146,7 @@ def test_killed_workers_lose_nothing_and_deliver_nothing_twice(tmp_path, concurr
             for pid in wait_until(
                 lambda: workers_of(running.service.process.pid), "a worker to be there"
             ):
-                os.kill(pid, signal.SIGKILL)
+                kill_and_wait(pid)
             n_stored = running.dovecot.log.count("stored mail")
             running.postfix.run("postqueue", "-f")
             wait_until(

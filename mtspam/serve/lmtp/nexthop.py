@@ -1,6 +1,7 @@
 """The client of the mailbox server, over LMTP or SMTP: one connection, one message at a time."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Self
 
 from mtspam.config import LmtpSettings
 from mtspam.errors import ConfigError, MtspamError, ProtocolError
+from mtspam.serve.lmtp.answers import Answers
 from mtspam.serve.lmtp.codec import END, MAX_LINE_BYTES, Reply, ReplyReader, stuffed
 from mtspam.serve.lmtp.parcels import Parcel
 from mtspam.serve.lmtp.session import Path
@@ -93,6 +95,18 @@ def next_hop_of(settings: LmtpSettings) -> NextHop:
     return NextHop.parse(settings.next_hop)
 
 
+class _Listening(asyncio.StreamReaderProtocol):
+    """What comes in, for who reads it when it is their turn; answers are noted at once."""
+
+    answers: Answers | None = None
+
+    def data_received(self, data: bytes) -> None:
+        if self.answers is not None:
+            with contextlib.suppress(ProtocolError):  # whoever reads it meets the same
+                self.answers.take(data)
+        super().data_received(data)
+
+
 @dataclass(slots=True)
 class Connection:
     """A connection to the next hop that has said hello; made by `open`.
@@ -111,6 +125,7 @@ class Connection:
     hop: NextHop
     patience: Patience
     extensions: frozenset[str]
+    _listening: _Listening
     _reader: asyncio.StreamReader
     _writer: asyncio.StreamWriter
     is_used: bool = False
@@ -124,17 +139,19 @@ class Connection:
     @classmethod
     async def open(cls, hop: NextHop, patience: Patience, hostname: str) -> Self:
         """Connect and say hello."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(MAX_LINE_BYTES, loop)
+        listening = _Listening(reader, loop=loop)
         try:
             async with asyncio.timeout(patience.connect_seconds):
                 if hop.host:
-                    streams = await asyncio.open_connection(
-                        hop.host, hop.port, limit=MAX_LINE_BYTES
-                    )
+                    made = await loop.create_connection(lambda: listening, hop.host, hop.port)
                 else:
-                    streams = await asyncio.open_unix_connection(hop.path, limit=MAX_LINE_BYTES)
+                    made = await loop.create_unix_connection(lambda: listening, hop.path)
         except (OSError, ValueError) as error:  # a path may be too long for a socket's name
             raise LostError(f"the next hop cannot be reached: {error or 'in time'}") from error
-        connection = cls(hop, patience, frozenset(), *streams)
+        writer = asyncio.StreamWriter(made[0], listening, reader, loop)
+        connection = cls(hop, patience, frozenset(), listening, reader, writer)
         greeting = await connection._reply(patience.connect_seconds)
         hello = "LHLO" if hop.is_lmtp else "EHLO"
         reply = greeting
@@ -183,7 +200,7 @@ class Connection:
         n_recipients
             How many were accepted.
         parcel
-            Record of the delivery.
+            Record of the delivery, into which the replies go before they are yielded.
         """
         reply = await self.ask("DATA")
         if reply.code != 354:  # noqa: PLR2004 - the one reply that lets a message follow
@@ -202,12 +219,14 @@ class Connection:
             if self.hop.is_lmtp or at == 0:
                 reply = await self._reply(self.patience.delivery_seconds)
             yield reply
+        self._listening.answers = None
 
     async def _give(self, text: bytes, parcel: Parcel) -> None:
         """Send a message so that at any moment the record says whether its end is on the way."""
         parcel.keep(self._writer.get_extra_info("socket").fileno())
         self._send(text[: -len(END)])
         await self._drain()
+        self._listening.answers = Answers(parcel, is_lmtp=self.hop.is_lmtp)
         parcel.begin_end()
         self._send(END)
         await self._drain()

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from mtspam.errors import ProtocolError
-from mtspam.serve.lmtp.codec import END, Reply, ReplyReader
+from mtspam.serve.lmtp.answers import END_AND_LEAVE, Answers
+from mtspam.serve.lmtp.codec import Reply
 from mtspam.serve.lmtp.parcels import Parcel, Parcels
 from mtspam.serve.lmtp.session import Path
 
@@ -83,11 +84,8 @@ class Past:
         return parcel
 
     def note(self, parcel: Parcel | None, n_before: int, at: int, reply: Reply) -> None:
-        """Note what the next hop said: the reply after `n_before` others, about place `at`."""
-        if parcel is None:
-            return
-        parcel.note(n_before, is_delivered=reply.is_positive)
-        if reply.is_positive:
+        """Note whose the reply is that came after `n_before` others, and is in the record."""
+        if parcel is not None and reply.is_positive:
             self._delivered[at] = parcel, n_before
 
     def settle(self, n_told: int) -> None:
@@ -118,30 +116,33 @@ async def _hear(parcel: Parcel, *, is_lmtp: bool, seconds: float) -> None:
 
 
 async def _hear_all(parcel: Parcel, connection: socket.socket, *, is_lmtp: bool) -> None:
-    loop = asyncio.get_running_loop()
     connection.settimeout(0.0)
-    replies, rest = ReplyReader(), b""
+    answers = Answers(parcel, is_lmtp=is_lmtp)
     is_nudged = False
-    while places := parcel.open_places():
+    while parcel.open_places():
         try:
             async with asyncio.timeout(None if is_nudged else _SILENT_SECONDS):
-                data = await loop.sock_recv(connection, _READ_BYTES)
+                await _readable(connection)
         except TimeoutError:
-            if is_nudged:
-                raise
-            # Whoever died may have done so right before the last line. If it is there already,
-            # this one is no command, and what is said to it comes last.
+            # Whoever died may have done so right before the last line, or with answers in hand. If
+            # the line is there already, this one is no command. Either way we learn when there is
+            # nothing more to come.
             is_nudged = True
-            await loop.sock_sendall(connection, END)
+            await asyncio.get_running_loop().sock_sendall(connection, END_AND_LEAVE)
             continue
-        if not data:
-            return
-        *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            reply = replies.take(line)
-            if reply is None or not places:
-                continue
-            # Over SMTP one reply is for all; one behind it is to the line that was sent on top.
-            told, places = (places[:1], places[1:]) if is_lmtp else (places, [])
-            for place in told:
-                parcel.note(place, is_delivered=reply.is_positive)
+        with contextlib.suppress(BlockingIOError):
+            data = connection.recv(_READ_BYTES)
+            if not data:
+                return
+            answers.take(data)
+
+
+async def _readable(connection: socket.socket) -> None:
+    """Wait for bytes without taking them, so that nothing comes between taking and noting."""
+    loop = asyncio.get_running_loop()
+    is_there = asyncio.Event()
+    loop.add_reader(connection, is_there.set)
+    try:
+        await is_there.wait()
+    finally:
+        loop.remove_reader(connection)
