@@ -64,7 +64,10 @@ def command(
 def _fold(common: Common, form: str | None) -> None:
     from mtspam.commands.progress import progress
 
-    with progress("Folding") as advance, common.open_filter(read_only=False) as spam_filter:
+    with (
+        progress("Folding") as advance,
+        common.open_filter(read_only=False, on_progress=advance) as spam_filter,
+    ):
         done = spam_filter.fold(on_progress=advance)
     _report(done.n_events, done.position, done.seconds, form)
 

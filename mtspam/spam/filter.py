@@ -1,6 +1,5 @@
 """The spam filter: judge, learn, unlearn, forget, explain."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -322,11 +321,14 @@ class SpamFilter:
             catch_up(kept.learner, journal, learnt)
             kept.position = head
             kept.is_saved = False
+            kept.fold_seconds = None
 
     # Upkeep.
 
     def fold(self, *, on_progress: Callable[[int], None] | None = None) -> FoldReport:
         """Fold the journal from nothing and put the result in the model's place.
+
+        Where opening had to do so and nothing was learnt since, that is the result.
 
         Raises
         ------
@@ -334,11 +336,11 @@ class SpamFilter:
             Where the journal cannot be read or is damaged; the model stays as it was.
         """
         journal = self._open_journal()
-        began = time.perf_counter()
-        self._kept = fold_model(journal, self._settings, on_progress=on_progress)
+        kept = self._kept
+        if kept.fold_seconds is None or kept.position != journal.head():
+            kept = self._kept = fold_model(journal, self._settings, on_progress=on_progress)
         self._is_overtaken = False
-        seconds = time.perf_counter() - began
-        return FoldReport(self._kept.learner.n_events, self._kept.position, seconds)
+        return FoldReport(kept.learner.n_events, kept.position, kept.fold_seconds or 0.0)
 
     def check(self, *, on_progress: Callable[[int], None] | None = None) -> FoldCheck:
         """Prove that the snapshot equals the journal: fold anew, compare every bit.

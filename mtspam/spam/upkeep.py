@@ -1,5 +1,6 @@
 """The learner on disk: taken from the snapshot if it holds, else folded from the journal."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,12 +39,15 @@ class KeptModel:
         means that the model is the journal's fold to the last bit.
     is_saved
         Whether the snapshot says the same.
+    fold_seconds
+        How long it took to fold it from nothing; None where it was not, or has learnt since.
     """
 
     learner: Learner
     position: int = 0
     n_corrections: int = 0
     is_saved: bool = False
+    fold_seconds: float | None = None
 
 
 def load_model(
@@ -104,11 +108,12 @@ def fold_model(
     on_progress: Callable[[int], None] | None = None,
 ) -> KeptModel:
     """Fold the journal from nothing."""
+    began = time.perf_counter()
     position = journal.head() if upto is None else upto
     learner = fold_journal(
         journal, settings.model, N_VIEWS, upto=position, on_progress=on_progress
     )
-    return KeptModel(learner, position)
+    return KeptModel(learner, position, fold_seconds=time.perf_counter() - began)
 
 
 def _from_snapshot(

@@ -29,9 +29,18 @@ class FoundFile:
     is_in_maildir: bool
 
 
-def _visible(directory: str) -> list[str]:
+def _entries(directory: str) -> list[tuple[str, bool]]:
+    """Return sorted names, and whether each is sure to be a file: so the directory says."""
     with naming_errors(printable(directory)), os.scandir(directory) as entries:
-        return sorted(entry.name for entry in entries if not entry.name.startswith("."))
+        return sorted(
+            (entry.name, entry.is_file(follow_symlinks=False))
+            for entry in entries
+            if not entry.name.startswith(".")
+        )
+
+
+def _visible(directory: str) -> list[str]:
+    return [name for name, _ in _entries(directory)]
 
 
 def _below(directory: str, name: str) -> str:
@@ -67,12 +76,15 @@ def walk(root: str) -> Iterator[FoundFile]:
     DataError
         If a directory cannot be read, or a name leads to no file and no directory.
     """
-    pending = [root]
+    pending = [(root, False)]
     entered: set[tuple[int, int]] = set()
     while pending:
-        path = pending.pop()
+        path, is_file = pending.pop()
+        if is_file:
+            yield FoundFile(path, is_in_maildir=False)
+            continue
         with naming_errors(printable(path)):
-            status = os.stat(path)  # noqa: PTH116 - a Path each would cost as much as the call
+            status = Path(path).stat()
         if not stat.S_ISDIR(status.st_mode):
             check_regular(printable(path), status.st_mode)
             yield FoundFile(path, is_in_maildir=False)
@@ -89,7 +101,8 @@ def walk(root: str) -> Iterator[FoundFile]:
             for message in _messages_of_maildir(cur, new):
                 yield FoundFile(message, is_in_maildir=True)
         else:
-            pending.extend(_below(path, name) for name in reversed(_visible(path)))
+            found = reversed(_entries(path))
+            pending.extend((_below(path, name), is_file) for name, is_file in found)
 
 
 def _renamed(path: str) -> str | None:

@@ -8,8 +8,6 @@ import os
 import stat
 import tarfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 from mtspam.errors import DataError
@@ -45,15 +43,29 @@ def printable(name: str) -> str:
     )
 
 
-@contextmanager
-def naming_errors(name: str) -> Iterator[None]:
-    """Turn what reading and unpacking raise into a `DataError` that names what was read."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"{name}: {error.strerror or error}") from error
-    except (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError) as error:
-        raise DataError(f"{name}: damaged or cut off: {error}") from error
+class naming_errors:  # noqa: N801 - used as a function; as a generator it would cost twice as much
+    """Turn what reading and unpacking raise into a `DataError` that names what was read.
+
+    Parameters
+    ----------
+    name
+        What the error calls it.
+    """
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Raise what is to be raised instead."""
+        if isinstance(error, OSError):
+            raise DataError(f"{self._name}: {error.strerror or error}") from error
+        if isinstance(error, (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError)):
+            raise DataError(f"{self._name}: damaged or cut off: {error}") from error
 
 
 def check_regular(name: str, mode: int) -> None:
@@ -91,21 +103,24 @@ def open_regular(path: str) -> io.BufferedReader:
         status = os.fstat(descriptor)
         check_regular(name, status.st_mode)
         if status.st_size <= _SMALL:
-            return _read_at_once(descriptor, name)
+            return _read_at_once(descriptor, status.st_size, name)
     except DataError:
         os.close(descriptor)
         raise
     return os.fdopen(descriptor, "rb")
 
 
-def _read_at_once(descriptor: int, name: str) -> io.BufferedReader:
+def _read_at_once(descriptor: int, size: int, name: str) -> io.BufferedReader:
     """Read a small file whole and close it: a buffered reader asks the system twice as often."""
-    blocks = []
+    # One more than there is: a file gives less than was asked for at its end alone.
+    most = max(size + 1, io.DEFAULT_BUFFER_SIZE)
     with naming_errors(name):
-        while block := os.read(descriptor, _SMALL):
-            blocks.append(block)
+        data = block = os.read(descriptor, most)
+        while len(block) == most:  # it grew meanwhile
+            block = os.read(descriptor, most)
+            data += block
     os.close(descriptor)
-    return io.BufferedReader(io.BytesIO(b"".join(blocks)))
+    return io.BufferedReader(io.BytesIO(data))
 
 
 class Readable(Protocol):

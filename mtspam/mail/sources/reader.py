@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from mtspam.errors import DataError
 from mtspam.mail.sources.archive import is_tar, read_tar
@@ -27,7 +28,7 @@ from mtspam.mail.sources.rows import read_csv, read_ndjson
 __all__ = ["count_hint", "read_messages"]
 
 _STDIN = "-"
-_PACKED = (".gz", ".bz2", ".xz", ".zst")
+_PACKED = frozenset({"gz", "bz2", "xz", "zst"})
 _ALIASES = {
     ".pq": ".parquet",
     ".jsonl": ".ndjson",
@@ -42,24 +43,29 @@ _OBJECT = b"{"
 _KINDS = frozenset({".parquet", ".csv", ".tsv", ".ndjson", ".tar"})
 
 
-def _kind(path: str) -> str:
-    """Tell what a file is by its name; empty for mail, which goes by many names."""
-    name = path.lower()
-    for packed in _PACKED:
-        name = name.removesuffix(packed)
-    suffix = f".{name.rpartition('.')[2]}"
+class _Name(NamedTuple):
+    """What a path tells of a file: how to print it, its kind (empty for mail), whether packed."""
+
+    text: str
+    kind: str
+    is_packed: bool
+
+
+def _name_of(path: str) -> _Name:
+    stem, dot, last = path.lower().rpartition(".")
+    is_packed = bool(dot) and last in _PACKED
+    suffix = f".{stem.rpartition('.')[2] if is_packed else last}"
     kind = _ALIASES.get(suffix, suffix)
-    return kind if kind in _KINDS else ""
+    return _Name(printable(path), kind if kind in _KINDS else "", is_packed)
 
 
 def _read_packed(
-    packed: io.BufferedReader, path: str, options: SourceOptions, *, is_named: bool
+    packed: io.BufferedReader, file: _Name, options: SourceOptions, *, is_named: bool
 ) -> Iterator[SourceMessage]:
-    name, kind, limit = printable(path), _kind(path), options.max_message_bytes
+    name, kind, is_packed = file
     # A sender decides what a file in a folder of messages contains, but not what it is called: by
     # its content alone such a file is a message or an mbox, never something to be unpacked.
-    is_unpacked = is_named or kind or path.lower().endswith(_PACKED)
-    stream = unpacked(packed, name) if is_unpacked else packed
+    stream = unpacked(packed, name) if is_named or kind or is_packed else packed
     found: Iterator[tuple[str, bytes]]
     if kind == ".csv":
         yield from read_csv(stream, name, options)
@@ -69,17 +75,19 @@ def _read_packed(
         yield from read_ndjson(stream, name, options)
     else:
         has_members = kind == ".tar" or (is_named and is_tar(stream.peek(_N_HEAD)))
-        found = (read_tar if has_members else read_stream)(stream, name, limit)
+        read = read_tar if has_members else read_stream
+        found = read(stream, name, options.max_message_bytes)
         for message_name, raw in found:
             yield SourceMessage(message_name, raw)
 
 
 def _read_file(path: str, options: SourceOptions, *, is_named: bool) -> Iterator[SourceMessage]:
-    with naming_errors(printable(path)), open_regular(path) as stream:
-        if _kind(path) == ".parquet" or (is_named and is_parquet(stream.peek(_N_HEAD))):
+    name = _name_of(path)
+    with naming_errors(name.text), open_regular(path) as stream:
+        if name.kind == ".parquet" or (is_named and is_parquet(stream.peek(_N_HEAD))):
             yield from read_parquet(path, options)
         else:
-            yield from _read_packed(stream, path, options, is_named=is_named)
+            yield from _read_packed(stream, name, options, is_named=is_named)
 
 
 def _read_maildir_file(path: str, options: SourceOptions) -> Iterator[SourceMessage]:
@@ -101,7 +109,7 @@ def _read_stdin(options: SourceOptions) -> Iterator[SourceMessage]:
         if opened.peek(1).startswith(_OBJECT):
             yield from read_ndjson(opened, _STDIN, options)
         else:
-            yield from _read_packed(opened, _STDIN, options, is_named=True)
+            yield from _read_packed(opened, _name_of(_STDIN), options, is_named=True)
 
 
 def _read_path(path: str, options: SourceOptions) -> Iterator[SourceMessage]:
@@ -176,13 +184,14 @@ def _count(path: str) -> int | None:
     if path == _STDIN:
         return None
     if _is_directory(path):
-        files = [_kind(found.path) or None for found in walk(path)]
-        return len(files) if not any(files) else None
-    with naming_errors(printable(path)), open_regular(path) as stream:
+        kinds = [_name_of(found.path).kind for found in walk(path)]
+        return len(kinds) if not any(kinds) else None
+    name = _name_of(path)
+    with naming_errors(name.text), open_regular(path) as stream:
         head = stream.peek(_N_HEAD)
-        if _kind(path) == ".parquet" or is_parquet(head):
+        if name.kind == ".parquet" or is_parquet(head):
             return n_parquet_rows(path)
-        is_one = not (_kind(path) or is_mbox(head) or is_tar(head))
+        is_one = not (name.kind or is_mbox(head) or is_tar(head))
         return min(len(head), 1) if is_one and unpacked(stream, path) is stream else None
 
 
