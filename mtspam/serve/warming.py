@@ -19,6 +19,9 @@ from mtspam.types import GroupKey, UserKey
 
 __all__ = ["warm_up"]
 
+_COLLECTED_AT = (700, 10, 10)
+"""Who serves for months looks for garbage as often as Python does by itself."""
+
 
 def warm_up(settings: Settings) -> Starter | None:
     """Load what every child needs: machine code, the starter model, the modules of the faces.
@@ -57,6 +60,7 @@ def warm_up(settings: Settings) -> Starter | None:
     # It imports what it needs only now, a tenth of a second of it; logging of its own would start
     # a thread, and who has threads must not fork.
     Litestar([], logging_config=None)
+    gc.set_threshold(*_COLLECTED_AT)
     # What lives now lives for good: looking through it would copy every page in every child.
     gc.collect()
     give_back_free_memory()

@@ -320,15 +320,14 @@ class SpamFilter:
             learnt = written.learn(kept.learner, kept.position) if written else kept.position
             catch_up(kept.learner, journal, learnt)
             kept.position = head
-            kept.is_saved = False
-            kept.fold_seconds = None
+            kept.is_saved, kept.fold_seconds = False, None
 
     # Upkeep.
 
     def fold(self, *, on_progress: Callable[[int], None] | None = None) -> FoldReport:
         """Fold the journal from nothing and put the result in the model's place.
 
-        Where opening had to do so and nothing was learnt since, that is the result.
+        Where opening had to do so and nothing was learnt since, that is the result, once.
 
         Raises
         ------
@@ -336,11 +335,10 @@ class SpamFilter:
             Where the journal cannot be read or is damaged; the model stays as it was.
         """
         journal = self._open_journal()
-        kept = self._kept
-        if kept.fold_seconds is None or kept.position != journal.head():
-            kept = self._kept = fold_model(journal, self._settings, on_progress=on_progress)
+        if self._kept.fold_seconds is None or self._kept.position != journal.head():
+            self._kept = fold_model(journal, self._settings, on_progress=on_progress)
         self._is_overtaken = False
-        return FoldReport(kept.learner.n_events, kept.position, kept.fold_seconds or 0.0)
+        return self._kept.told_fold()
 
     def check(self, *, on_progress: Callable[[int], None] | None = None) -> FoldCheck:
         """Prove that the snapshot equals the journal: fold anew, compare every bit.

@@ -15,7 +15,7 @@ from mtspam.fold import catch_up, fold_journal
 from mtspam.mail.views import N_VIEWS
 from mtspam.model import Learner
 from mtspam.snapshot import JSON, read_snapshot, write_snapshot
-from mtspam.spam.records import FoldCheck
+from mtspam.spam.records import FoldCheck, FoldReport
 from mtspam.spam.state import StateDirectory
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class KeptModel:
     is_saved
         Whether the snapshot says the same.
     fold_seconds
-        How long it took to fold it from nothing; None where it was not, or has learnt since.
+        How long it took to fold it from nothing; None where it was not, or has learnt since, or
+        was told already.
     """
 
     learner: Learner
@@ -48,6 +49,11 @@ class KeptModel:
     n_corrections: int = 0
     is_saved: bool = False
     fold_seconds: float | None = None
+
+    def told_fold(self) -> FoldReport:
+        """Return what is to be told of the fold, once: who asks again has it done again."""
+        seconds, self.fold_seconds = self.fold_seconds or 0.0, None
+        return FoldReport(self.learner.n_events, self.position, seconds)
 
 
 def load_model(

@@ -266,14 +266,15 @@ def test_a_snapshot_that_does_not_hold_is_folded_again(
 
 
 @pytest.mark.parametrize("has_snapshot", [True, False])
-def test_a_fold_is_done_once(open_state, taught, is_exact, has_snapshot):
+def test_what_opening_folds_is_not_folded_again(open_state, taught, is_exact, has_snapshot):
     if not has_snapshot:
         (taught / "model.snapshot").unlink()
     done = []
     with open_state(on_progress=done.append) as spam_filter:
-        told = [spam_filter.fold(on_progress=done.append) for _ in range(2)]
-        assert (sum(done), told[0].n_events, told[0]) == (24, 24, told[1])
-        assert told[0].seconds > 0
+        for n in (24, 48):  # whoever asks again has it done again
+            told = spam_filter.fold(on_progress=done.append)
+            assert (sum(done), told.n_events) == (n, 24)
+            assert told.seconds > 0
         spam_filter.learn(mail(NEWS, 50), Label.HAM)
         done.clear()
         assert spam_filter.fold(on_progress=done.append).n_events == sum(done) == 25
