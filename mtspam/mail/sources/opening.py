@@ -112,12 +112,10 @@ def open_regular(path: str) -> io.BufferedReader:
 
 def _read_at_once(descriptor: int, size: int, name: str) -> io.BufferedReader:
     """Read a small file whole and close it: a buffered reader asks the system twice as often."""
-    # One more than there is: a file gives less than was asked for at its end alone.
-    most = max(size + 1, io.DEFAULT_BUFFER_SIZE)
+    data, most = b"", max(size + 1, io.DEFAULT_BUFFER_SIZE)
     with naming_errors(name):
-        data = block = os.read(descriptor, most)
-        while len(block) == most:  # it grew meanwhile
-            block = os.read(descriptor, most)
+        # Where all is there that the system told of, its end need not be asked for.
+        while (len(data) != size or not size) and (block := os.read(descriptor, most)):
             data += block
     os.close(descriptor)
     return io.BufferedReader(io.BytesIO(data))

@@ -77,6 +77,18 @@ def test_a_file_is_a_message(tmp_path):
     assert list(read_messages([str(path)])) == [SourceMessage(str(path), b"A: 1\r\n\r\n\xff\x00")]
 
 
+@pytest.mark.parametrize("n_bytes", [1, 30, 10_000])
+def test_a_file_that_comes_in_pieces_is_read_to_its_end(tmp_path, monkeypatch, n_bytes):
+    raw = b"Subject: a\n\n" + b"word " * 100
+    path = make(tmp_path, message=raw) / "message"
+    really = os.read
+    monkeypatch.setattr(os, "read", lambda file, most: really(file, min(most, n_bytes)))
+    assert read(path) == [(str(path), raw)]
+    # A file of the system's own, of which no size is told.
+    version = Path("/proc/version")
+    assert read(version) == [(str(version), version.read_bytes())]
+
+
 def test_an_mbox_is_known_by_its_content(tmp_path):
     make(tmp_path, box=FROM + b"A: 1\n\n" + FROM + b"B: 2\n", other=b"C: 3\n")
     path = (tmp_path / "other").rename(tmp_path / "other.mbox")
